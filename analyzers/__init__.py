@@ -1,0 +1,1 @@
+"""What a video is measured by. Knows nothing of Dagster; usable alone: `python -m analyzers cut_analysis clip.mp4`."""

@@ -1,0 +1,50 @@
+"""The only list of analyzers: one line each. Order is the order of tables and reports."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from graphlib import TopologicalSorter
+
+from analyzers.contract import Analyzer
+from analyzers.errors import UnknownAnalyzer
+
+CATALOGUE: dict[str, str] = {
+    "cut_analysis": "analyzers.vision.cut_analysis:CutAnalysis",
+    "camera_analysis": "analyzers.vision.camera_analysis:CameraAnalysis",
+    "color_analysis": "analyzers.vision.color_analysis:ColorAnalysis",
+    "audio_analysis": "analyzers.sound.audio_analysis:AudioAnalysis",
+}
+
+
+@cache
+def analyzer_class(name: str) -> type[Analyzer]:
+    """The class of an analyzer.
+
+    Raises:
+        UnknownAnalyzer: no such name; says which exist.
+    """
+    if name not in CATALOGUE:
+        raise UnknownAnalyzer(f"There is no analyzer {name!r}. There are: {', '.join(CATALOGUE)}.")
+    module, _, attribute = CATALOGUE[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@cache
+def run_order() -> tuple[str, ...]:
+    """All names, each after the analyses that it needs or uses; within that, in catalogue order."""
+    graph = {name: (*analyzer_class(name).spec.after, *analyzer_class(name).spec.uses) for name in CATALOGUE}
+    return tuple(TopologicalSorter(graph).static_order())
+
+
+def with_upstream(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The given analyzers and all that they need or use, in run order."""
+    wanted: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted.add(name)
+            spec = analyzer_class(name).spec
+            pending += [*spec.after, *spec.uses]
+    return tuple(n for n in run_order() if n in wanted)
