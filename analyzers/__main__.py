@@ -13,6 +13,7 @@ from analyzers.clip import Clip
 from analyzers.contract import Outcome
 from analyzers.decode import decode
 from analyzers.errors import AnalysisError
+from analyzers.process import prepare_process
 from analyzers.run import examine
 
 
@@ -27,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="a video or sound file")
     parser.add_argument("--json", action="store_true", help="print the whole outcome as JSON")
     asked = parser.parse_args(arguments)
+    prepare_process()
     try:
         names = with_upstream((asked.name,))
         with tempfile.TemporaryDirectory() as folder:

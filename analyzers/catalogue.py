@@ -14,6 +14,7 @@ CATALOGUE: dict[str, str] = {
     "camera_analysis": "analyzers.vision.camera_analysis:CameraAnalysis",
     "color_analysis": "analyzers.vision.color_analysis:ColorAnalysis",
     "audio_analysis": "analyzers.sound.audio_analysis:AudioAnalysis",
+    "face_detection": "analyzers.people.face_detection:FaceDetection",
 }
 
 

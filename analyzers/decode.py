@@ -15,6 +15,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +36,8 @@ FRAME_LONG_SIDE_PX = 640
 FRAMES_HZ = 4.0
 MAX_AUDIO_GAP_S = 0.1
 """Sound that starts this much later than the samples before it end is moved to its time by silence."""
+MAX_SHORT_BY_S = 0.2
+"""A file that ends this much (or 2 %) earlier than its header says counts as truncated."""
 MAX_ERRORS_IN_A_ROW = 200
 """After so many undecodable packets in a row the rest of a file is given up."""
 
@@ -60,11 +63,21 @@ def decode(file: Path, folder: Path, max_duration_s: float = math.inf) -> dict[s
     try:
         manifest = _decode_into(file, partial, max_duration_s)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        replaced = partial.with_suffix(".replaced")
+        with suppress(FileNotFoundError):
+            folder.rename(replaced)
+        with suppress(OSError):  # another process was faster; what it put there is the same
+            partial.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         return manifest
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def file_stamp(file: Path) -> dict[str, int]:
+    """What tells whether a file is still the one that was decoded: its size and time of change."""
+    status = file.stat()
+    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
 
 
 def read_pictures(
@@ -92,7 +105,7 @@ def _decode_into(file: Path, folder: Path, max_duration_s: float) -> dict[str, A
         video_stream, audio_stream = _first_video(container), _first_audio(container)
         if video_stream is None and audio_stream is None:
             raise MediaError(f"{file.name} holds neither pictures nor sound.")
-        promised_s = container.duration / 1_000_000 if container.duration else None
+        promised_s = _promised_s(container, [s for s in (video_stream, audio_stream) if s is not None])
         if promised_s and promised_s > max_duration_s:
             raise MediaError(f"{file.name} is {promised_s:.0f} s long; the limit is {max_duration_s:.0f} s.")
         video = _VideoSink(folder, video_stream) if video_stream else None
@@ -115,16 +128,25 @@ def _decode_into(file: Path, folder: Path, max_duration_s: float) -> dict[str, A
     short_by_s = (promised_s or 0.0) - duration_s
     return {
         "decoder_version": DECODER_VERSION,
+        "file": file_stamp(file),
         "duration_s": round(duration_s, 6),
         "promised_duration_s": promised_s,
         "streams": stream_count,
         "decode_errors": errors.count,
-        "truncated": errors.count > 0 or short_by_s > max(1.0, 0.1 * duration_s),
+        "truncated": errors.count > 0 or short_by_s > max(MAX_SHORT_BY_S, 0.02 * duration_s),
         "video": about_video,
         "no_video": None if about_video else _why_none("video", video_stream),
         "audio": about_audio,
         "no_audio": None if about_audio else _why_none("audio", audio_stream),
     }
+
+
+def _promised_s(container: Any, streams: list[Any]) -> float | None:
+    """The duration that the header states, of the streams that are decoded where it says so."""
+    of_streams = [float(s.duration * s.time_base) for s in streams if s.duration]
+    if of_streams:
+        return max(of_streams)
+    return container.duration / 1_000_000 if container.duration else None
 
 
 def _why_none(kind: str, stream: Any) -> str:

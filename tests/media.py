@@ -52,11 +52,14 @@ def write_video(
         if pictures is not None:
             pictures = iter(pictures)
             first = next(pictures)
-            video = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options={"crf": str(crf)})
+            video = container.add_stream(
+                codec, rate=Fraction(fps).limit_denominator(1001), options=_quality(codec, crf)
+            )
             video.width, video.height = first.shape[1], first.shape[0]
             odd = first.shape[0] % 2 or first.shape[1] % 2
             video.pix_fmt = "yuv444p" if odd else "yuv420p"
-            video.codec_context.time_base = Fraction(1, 90_000)
+            if codec != "mpeg1video":  # which knows fixed rates only
+                video.codec_context.time_base = Fraction(1, 90_000)
         audio = container.add_stream("aac", rate=sound_hz, layout="mono") if sound is not None else None
         if video is not None:
             for i, picture in enumerate([first, *pictures]):
@@ -73,6 +76,10 @@ def write_video(
                 container.mux(audio.encode(frame))
             container.mux(audio.encode(None))
     return path
+
+
+def _quality(codec: str, crf: int) -> dict[str, str]:
+    return {"qmin": "2", "qmax": "4"} if codec == "mpeg1video" else {"crf": str(crf)}
 
 
 def open_clip(file: Path) -> Clip:

@@ -1,0 +1,1 @@
+"""The data assets: raw video, decoded media, one analysis per analyzer, report."""

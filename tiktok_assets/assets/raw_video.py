@@ -1,0 +1,73 @@
+"""raw_video: the video file, what the site tells about it, a thumbnail."""
+
+import base64
+from typing import Any
+
+import dagster as dg
+
+from analyzers.contract import Analysis, Failure, Outcome
+from tiktok_assets.batch import Batch, attempt, outcome_check
+from tiktok_assets.download import DownloadError, DownloadSettings, fetch
+from tiktok_assets.execution import DOWNLOAD_POOL, LANE_TAG
+from tiktok_assets.partitions import batches, videos
+from tiktok_assets.store import VideoFolder
+
+VERSION = "1"
+
+
+def fetch_video(video: VideoFolder, settings: DownloadSettings) -> Outcome | Analysis:
+    """Bring a video into its folder. A file that is already there is kept: sites change, and downloads cost."""
+    source = video.source
+    if source is None:
+        reason = f"nobody said where {video.key} comes from: run `tiktok-assets analyze FILE_OR_URL`"
+        return Outcome("failed", 0.0, reason, failure=Failure("no_source", reason, False))
+    if video.file is not None and video.info:
+        return Analysis(summary={"source": source, "how": "kept", "bytes": video.file.stat().st_size}, backend="kept")
+    try:
+        fetched = fetch(source, video.path, settings)
+    except DownloadError as error:
+        return Outcome("failed", 0.0, str(error), failure=Failure(error.kind, str(error), error.retryable))
+    summary = {"source": source, "how": fetched.how, "bytes": fetched.bytes}
+    return Analysis(summary=summary, backend=str(fetched.info.get("extractor") or "file"))
+
+
+def _shown(video: VideoFolder) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    info = video.info
+    for name in ("title", "uploader", "duration", "width", "height"):
+        if info.get(name):
+            shown[name] = info[name]
+    if str(info.get("webpage_url") or "").startswith("http"):
+        shown["page"] = dg.MetadataValue.url(info["webpage_url"])
+    if video.file:
+        shown["file"] = dg.MetadataValue.path(str(video.file))
+        shown["bytes"] = video.file.stat().st_size
+    if video.thumbnail:
+        picture = base64.b64encode(video.thumbnail.read_bytes()).decode()
+        shown["thumbnail"] = dg.MetadataValue.md(f"![thumbnail](data:image/jpeg;base64,{picture})")
+    return shown
+
+
+@dg.asset(
+    partitions_def=videos,
+    backfill_policy=batches,
+    pool=DOWNLOAD_POOL,
+    op_tags={LANE_TAG: "none"},
+    check_specs=[outcome_check("raw_video")],
+    group_name="media",
+    kinds={"video"},
+    owners=["team:tiktok-assets"],
+    code_version=VERSION,
+    retry_policy=dg.RetryPolicy(max_retries=1),
+)
+def raw_video(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """The video file with its metadata and thumbnail, from a URL through yt-dlp or from a local file.
+
+    A video that is already there is kept. To fetch it anew, delete its folder's `video.*`.
+    """
+    batch = Batch(context)
+    settings = DownloadSettings.from_environment()
+    for video in batch.videos():
+        outcome = attempt(lambda video=video: fetch_video(video, settings))
+        batch.record(video, "raw_video", VERSION, outcome, _shown(video))
+    return batch.result("raw_video", stop_if_all_failed=True)

@@ -1,0 +1,71 @@
+"""report: everything that is known about a video, as JSON and as a page."""
+
+from typing import Any
+
+import dagster as dg
+
+from analyzers.catalogue import CATALOGUE
+from analyzers.contract import SUCCESS, Analysis
+from tiktok_assets.assets.raw_video import raw_video
+from tiktok_assets.batch import Batch, attempt, outcome_check
+from tiktok_assets.execution import LANE_TAG
+from tiktok_assets.partitions import batches, videos
+from tiktok_assets.report.build import SCHEMA_VERSION, build_report
+from tiktok_assets.report.page import render_page
+from tiktok_assets.store import VideoFolder, write_json, written_atomically
+
+VERSION = f"1-{SCHEMA_VERSION}"
+
+
+def write_report(video: VideoFolder) -> Analysis:
+    """Write report.json and report.html; the summary holds the report's `metadata`."""
+    report = build_report(video)
+    stored = video.stored()
+    tracks = {name: video.read(stored[name]).analysis for name in CATALOGUE if name in stored}
+    thumbnail = video.thumbnail.read_bytes() if video.thumbnail else None
+    page = render_page(report, {name: a.tracks for name, a in tracks.items() if a and a.tracks}, thumbnail)
+    write_json(video.report_json, report)
+    with written_atomically(video.report_page) as file:
+        file.write(page)
+    return Analysis(summary=report["metadata"], backend=f"schema {SCHEMA_VERSION}")
+
+
+def _shown(video: VideoFolder, summary: dict) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "page": dg.MetadataValue.path(str(video.report_page)),
+        "json": dg.MetadataValue.path(str(video.report_json)),
+        "success_rate": round(summary["successful_analyzers"] / summary["total_analyzers"], 4),
+    }
+    for name in ("successful_analyzers", "total_analyzers", "reconstruction_score", "processing_time_seconds"):
+        shown[name] = summary[name]
+    if summary["realtime_factor"] is not None:
+        shown["realtime_factor"] = summary["realtime_factor"]
+    rows = [f"| {n} | {s.status} |" for n, s in video.stored().items() if n in CATALOGUE and s.status not in SUCCESS]
+    if rows:
+        shown["missing"] = dg.MetadataValue.md("\n".join(["| analyzer | status |", "|---|---|", *rows]))
+    return shown
+
+
+@dg.asset(
+    partitions_def=videos,
+    backfill_policy=batches,
+    deps=[raw_video, "decoded_frames", "audio_track", *CATALOGUE],
+    op_tags={LANE_TAG: "none"},
+    check_specs=[outcome_check("report")],
+    group_name="report",
+    kinds={"json"},
+    owners=["team:tiktok-assets"],
+    code_version=VERSION,
+    retry_policy=dg.RetryPolicy(max_retries=1),
+)
+def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """report.json (see report.schema.json) and report.html of each video.
+
+    It always appears: analyses that failed or are missing are named in it with the reason.
+    """
+    batch = Batch(context)
+    for video in batch.videos():
+        outcome = attempt(lambda video=video: write_report(video))
+        shown = _shown(video, outcome.analysis.summary) if outcome.analysis else {}
+        batch.record(video, "report", VERSION, outcome, shown)
+    return batch.result("report")

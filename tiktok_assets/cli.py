@@ -1,0 +1,59 @@
+"""The command `tiktok-assets`. Heavy imports come inside the commands, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+EXAMPLES = """
+\b
+Examples:
+  tiktok-assets analyze clip.mp4
+  tiktok-assets analyze https://www.tiktok.com/@user/video/7234567890123456789
+  tiktok-assets analyze *.mp4 --only cut_analysis --only text_overlay
+  tiktok-assets status
+  tiktok-assets doctor
+"""
+
+
+@click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="tiktok-assets")
+def main() -> None:
+    """Short videos in, reports out: download, decode once, run every analyzer, look at one page.
+
+    Everything is a Dagster asset: what this command does is seen and can be repeated in the UI (`make ui`).
+    """
+
+
+@main.command(epilog="\b\nExamples:\n  tiktok-assets analyze clip.mp4\n  tiktok-assets analyze URL1 URL2 clip.mp4\n")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE_OR_URL...")
+@click.option("--only", "only", multiple=True, metavar="ANALYZER", help="Run only this analyzer; may be repeated.")
+def analyze(sources: tuple[str, ...], only: tuple[str, ...]) -> None:
+    """Analyze videos and write a report for each.
+
+    Exit code 1 if any video could not be analyzed; the others are complete all the same.
+    """
+    from tiktok_assets.analyze import analyze_sources
+
+    sys.exit(analyze_sources(sources, only))
+
+
+@main.command(epilog="\b\nExample:\n  tiktok-assets status\n")
+def status() -> None:
+    """Show which analysis of which video exists, is stale, or failed, and why."""
+    from tiktok_assets.status import print_status
+
+    print_status()
+
+
+@main.command(epilog="\b\nExample:\n  tiktok-assets doctor\n")
+def doctor() -> None:
+    """Check the installation: versions, devices, disk, threads. Exit code 1 if something is wrong."""
+    from tiktok_assets.doctor import examine_installation
+
+    sys.exit(examine_installation())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""`tiktok-assets doctor`: is this installation whole?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from rich.console import Console
+
+from analyzers.process import ENVIRONMENT
+from tiktok_assets.execution import gpus, lane_devices, processes
+from tiktok_assets.runs import PROJECT, local_instance
+from tiktok_assets.store import Store
+
+Verdict = Literal["ok", "note", "wrong"]
+MARKS = {"ok": "[green]✓[/green]", "note": "[yellow]·[/yellow]", "wrong": "[red]✗[/red]"}
+LOW_DISK_BYTES = 5 * 2**30
+
+
+def examine_installation() -> int:
+    """Print one line per finding; 1 if anything is wrong."""
+    console = Console(soft_wrap=True)
+    worst = 0
+    for verdict, what in findings():
+        console.print(f"{MARKS[verdict]} {what}", highlight=False)
+        worst |= verdict == "wrong"
+    return int(worst)
+
+
+def findings() -> Iterator[tuple[Verdict, str]]:
+    """What there is to say, each with a verdict."""
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 12)
+    yield (
+        ("ok" if supported else "wrong"),
+        f"Python {sys.version.split()[0]}" + ("" if supported else ": use 3.11 or 3.12"),
+    )
+    yield from _packages()
+    yield from _devices()
+    store = Store.from_environment()
+    free = store.free_bytes()
+    verdict: Verdict = "ok" if free > LOW_DISK_BYTES else "wrong"
+    yield verdict, f"data in {store.root}: {free / 2**30:.0f} GB free" + ("" if verdict == "ok" else ", too little")
+    if not os.access(store.root if store.root.exists() else store.root.parent, os.W_OK):
+        yield "wrong", f"{store.root} is not writable: set TIKTOK_ASSETS_DATA to a folder that is"
+    with local_instance() as instance:
+        yield (
+            "ok",
+            f"Dagster instance in {os.environ['DAGSTER_HOME']}: {len(instance.get_dynamic_partitions('videos'))} videos",
+        )
+    threads = {name: os.environ[name] for name in ENVIRONMENT if name.endswith("NUM_THREADS")}
+    yield "ok", "threads per step process: " + ", ".join(f"{k}={v}" for k, v in threads.items())
+
+
+def _packages() -> Iterator[tuple[Verdict, str]]:
+    wanted: dict[str, str] = {}
+    lock = PROJECT / "requirements.lock"
+    for line in lock.read_text("utf-8").splitlines() if lock.exists() else ():
+        name, _, rest = line.partition("==")
+        marker = rest.partition(";")[2]
+        if rest and "python_full_version" not in marker:
+            wanted[name] = rest.split(" ")[0]
+    wrong = []
+    for name, expected in wanted.items():
+        try:
+            if (found := version(name).partition("+")[0]) != expected:
+                wrong.append(f"{name} {found} instead of {expected}")
+        except PackageNotFoundError:
+            wrong.append(f"{name} is not installed")
+    if wrong:
+        yield "wrong", f"packages differ from requirements.lock ({'; '.join(wrong[:5])}): run `make setup`"
+    else:
+        yield "ok", f"{len(wanted)} packages as in requirements.lock"
+    yield "ok", ", ".join(f"{name} {version(name)}" for name in ("dagster", "torch", "mediapipe", "yt-dlp"))
+
+
+def _devices() -> Iterator[tuple[Verdict, str]]:
+    found = gpus()
+    lanes = ", ".join(f"{lane} on {device}" for lane, device in lane_devices().items())
+    yield ("ok" if found else "note"), f"{len(found)} GPU(s); {lanes}; {processes()} step processes a run"
+    if found:
+        import torch
+
+        for i in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(i)
+            yield "ok", f"cuda:{i}: {torch.cuda.get_device_name(i)}, {free / 2**30:.0f} of {total / 2**30:.0f} GB free"
+        if not torch.cuda.is_available():
+            yield "wrong", "the driver shows a GPU, but torch cannot use it: check the driver's version"

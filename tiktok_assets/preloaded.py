@@ -1,0 +1,20 @@
+"""What the forkserver holds ready for its step processes; see `tiktok_assets.faster_start`.
+
+Imports only: nothing here computes, starts a thread or touches a GPU, since the children are forks of it.
+"""
+
+import contextlib
+import importlib
+
+from tiktok_assets.definitions import ANALYZE_JOB, defs
+from tiktok_assets.faster_start import read_migration_scripts
+
+HEAVY = ("numpy", "cv2", "av", "scenedetect", "onnxruntime", "rapidocr", "mediapipe")
+"""Libraries that analyzers import in `load` or later. One that fails to import fails there, with its message."""
+
+for name in HEAVY:
+    with contextlib.suppress(ImportError):
+        importlib.import_module(name)
+
+read_migration_scripts()
+defs.get_repository_def().get_job(ANALYZE_JOB)  # kept by the repository: children need not build it

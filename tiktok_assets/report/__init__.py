@@ -1,0 +1,1 @@
+"""The report of a video: JSON with a published schema, and a page."""

@@ -1,0 +1,247 @@
+"""Where every file of a video lies, written atomically, listable without opening files.
+
+    <root>/videos/<folder of a video>/
+        source.json             where it came from
+        video.mp4  info.json  thumbnail.jpg
+        media/                  decoded arrays, a cache (analyzers.decode)
+        outcomes/<asset>@<version>@<status>.json    how each asset ended; the name alone tells what exists
+        outcomes/<asset>@<version>.npz              per-frame tracks of an analysis
+        report.json  report.html
+
+The root is `$TIKTOK_ASSETS_DATA`, else `data/` beside the package. A mounted network folder works: the store needs
+only rename within one folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from analyzers.clip import MANIFEST, Clip
+from analyzers.contract import STATUSES, SUCCESS, Outcome
+from analyzers.decode import DECODER_VERSION, decode, file_stamp
+from analyzers.errors import MediaError
+
+MAX_NAME_CHARACTERS = 80
+RESERVED_NAMES = frozenset({"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(1, 10))})
+"""Device names that some file systems refuse whatever the extension."""
+
+
+def folder_name(key: str) -> str:
+    """A name for a video's folder: safe on every file system, different for different keys, readable.
+
+    A key of plain lower-case letters, digits, "-" and "_" is its own name; of anything else (path separators, dots,
+    upper case, unicode, reserved names, more than 80 characters) a readable part is kept and a digest added.
+    """
+    plain = unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode().lower()
+    plain = re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-")[:MAX_NAME_CHARACTERS]
+    if plain and plain == key and plain not in RESERVED_NAMES:
+        return plain
+    return f"{plain or 'video'}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
+@contextmanager
+def written_atomically(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path`; renamed to it when the block ends well, removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".partial")
+    try:
+        # A lone surrogate (from a file name that is not UTF-8) becomes "\\ud800", which JSON reads back as it was.
+        text = {} if "b" in mode else {"encoding": "utf-8", "errors": "backslashreplace"}
+        with os.fdopen(handle, mode, **text) as file:
+            yield file
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    with written_atomically(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a file name tells about one asset of one video."""
+
+    asset: str
+    version: str
+    status: str
+    path: Path
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status in SUCCESS
+
+
+@dataclass(frozen=True)
+class VideoFolder:
+    """The files of one video."""
+
+    key: str
+    path: Path
+
+    @property
+    def source(self) -> str | None:
+        """The URL or file that this video comes from, or None if nobody said."""
+        try:
+            return str(json.loads((self.path / "source.json").read_text("utf-8"))["source"])
+        except FileNotFoundError:
+            return self.key if self.key.startswith(("http://", "https://")) else None
+
+    def register(self, source: str) -> None:
+        """Note where the video comes from, before it is there."""
+        write_json(self.path / "source.json", {"key": self.key, "source": source})
+
+    @property
+    def file(self) -> Path | None:
+        """The video file, or None if it is not there."""
+        return next((p for p in sorted(self.path.glob("video.*")) if p.is_file()), None)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the site told about the video; empty if nothing."""
+        try:
+            return json.loads((self.path / "info.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+
+    @property
+    def thumbnail(self) -> Path | None:
+        path = self.path / "thumbnail.jpg"
+        return path if path.is_file() else None
+
+    @property
+    def media(self) -> Path:
+        """Folder of the decoded arrays."""
+        return self.path / "media"
+
+    @property
+    def report_json(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def report_page(self) -> Path:
+        return self.path / "report.html"
+
+    def clip(self, max_duration_s: float = float("inf")) -> Clip:
+        """The decoded video. Decodes it if the arrays are not there, are another decoder's or another file's.
+
+        Raises:
+            MediaError: there is no video file, or it does not decode.
+        """
+        file = self.file
+        if file is None:
+            raise MediaError(f"{self.key}: the video file is not there; materialize raw_video first.")
+        if (self.media / MANIFEST).is_file():
+            clip = Clip.open(self.media, file)
+            if clip.manifest["decoder_version"] == DECODER_VERSION and clip.manifest["file"] == file_stamp(file):
+                return clip
+        decode(file, self.media, max_duration_s)
+        return Clip.open(self.media, file)
+
+    def stored(self) -> dict[str, Stored]:
+        """The newest outcome of each asset, read from file names alone."""
+        found: dict[str, tuple[float, Stored]] = {}
+        try:
+            with os.scandir(self.path / "outcomes") as entries:
+                for entry in entries:
+                    asset, _, rest = entry.name.partition("@")
+                    version, _, status = rest.removesuffix(".json").partition("@")
+                    if not entry.name.startswith(".") and entry.name.endswith(".json") and status in STATUSES:
+                        stored = Stored(asset, version, status, Path(entry.path))
+                        # Two files of one asset are there only where a writer was killed between write and clean-up.
+                        if asset not in found or found[asset][0] < entry.stat().st_mtime:
+                            found[asset] = (entry.stat().st_mtime, stored)
+        except FileNotFoundError:
+            return {}
+        return {asset: stored for asset, (_, stored) in sorted(found.items())}
+
+    def outcome(self, asset: str) -> Outcome | None:
+        """How an asset of this video ended, with its tracks; None if it was never tried."""
+        stored = self.stored().get(asset)
+        return self.read(stored) if stored else None
+
+    def read(self, stored: Stored) -> Outcome:
+        """An outcome that `stored()` listed."""
+        tracks_file = stored.path.with_name(f"{stored.asset}@{stored.version}.npz")
+        tracks = {}
+        if tracks_file.exists():
+            with np.load(tracks_file) as arrays:
+                tracks = dict(arrays)
+        return Outcome.from_json(self.read_record(stored), tracks)
+
+    def read_record(self, stored: Stored) -> dict[str, Any]:
+        """An outcome as it stands in its file: `Outcome.to_json` and `video`, `asset`, `version`, `finished_at`."""
+        return json.loads(stored.path.read_text("utf-8"))
+
+    def write(self, asset: str, version: str, outcome: Outcome, **facts: Any) -> Stored:
+        """Keep an outcome in place of earlier ones of the same asset. `facts` are stored with it."""
+        folder = self.path / "outcomes"
+        stored = Stored(asset, version, outcome.status, folder / f"{asset}@{version}@{outcome.status}.json")
+        kept = {stored.path.name}
+        if outcome.analysis and outcome.analysis.tracks:
+            tracks = f"{asset}@{version}.npz"
+            with written_atomically(folder / tracks, "wb") as file:
+                np.savez_compressed(file, **outcome.analysis.tracks)  # type: ignore[arg-type]
+            kept.add(tracks)
+        about = {
+            "video": self.key,
+            "asset": asset,
+            "version": version,
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        write_json(stored.path, about | facts | outcome.to_json())
+        written_ns = stored.path.stat().st_mtime_ns
+        for other in folder.glob(f"{asset}@*"):
+            with suppress(FileNotFoundError):  # another run may be cleaning up too
+                if other.name not in kept and other.stat().st_mtime_ns <= written_ns:
+                    other.unlink()
+        return stored
+
+
+@dataclass(frozen=True)
+class Store:
+    """All videos under one root."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Store:
+        """The store at `$TIKTOK_ASSETS_DATA`, else `data/` beside the package."""
+        default = Path(__file__).resolve().parent.parent / "data"
+        return cls(Path(os.environ.get("TIKTOK_ASSETS_DATA") or default).expanduser().resolve())
+
+    @cached_property
+    def videos(self) -> Path:
+        return self.root / "videos"
+
+    def video(self, key: str) -> VideoFolder:
+        """The folder of a video, whether or not anything is there yet."""
+        return VideoFolder(key, self.videos / folder_name(key))
+
+    def free_bytes(self) -> int:
+        """Free space where the store lies."""
+        import shutil
+
+        existing = next(p for p in (self.root, *self.root.parents) if p.exists())
+        return shutil.disk_usage(existing).free
+
+    def status(self, keys: list[str]) -> Mapping[str, dict[str, Stored]]:
+        """Per video what is stored of each asset."""
+        return {key: self.video(key).stored() for key in keys}
