@@ -15,6 +15,10 @@ CATALOGUE: dict[str, str] = {
     "color_analysis": "analyzers.vision.color_analysis:ColorAnalysis",
     "audio_analysis": "analyzers.sound.audio_analysis:AudioAnalysis",
     "face_detection": "analyzers.people.face_detection:FaceDetection",
+    "body_pose": "analyzers.people.body_pose:BodyPose",
+    "text_overlay": "analyzers.vision.text_overlay:TextOverlay",
+    "comment_cta_detection": "analyzers.language.comment_cta_detection:CommentCtaDetection",
+    "temporal_flow": "analyzers.joined.temporal_flow:TemporalFlow",
 }
 
 

@@ -84,7 +84,7 @@ def youtube_dl_class(allow_private_addresses: bool) -> type:
 
     from yt_dlp import YoutubeDL
     from yt_dlp.networking._urllib import HTTPHandler, UrllibRH
-    from yt_dlp.networking.exceptions import RequestError
+    from yt_dlp.networking.exceptions import HTTPError, RequestError
     from yt_dlp.utils.networking import select_proxy
 
     def refuse(error: RefusedAddress) -> RequestError:
@@ -140,20 +140,17 @@ def youtube_dl_class(allow_private_addresses: bool) -> type:
             return opener
 
     class GuardedYoutubeDL(YoutubeDL):
-        # promised_bytes: per URL that was asked for, the whole length that its server announced
-        def __init__(self, params: dict[str, Any]) -> None:
-            self.promised_bytes: dict[str, int] = {}
-            super().__init__(params)
-
         def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
             return super().build_request_director([GuardedRH], preferences)
 
         def urlopen(self, req: Any) -> Any:
-            response = super().urlopen(req)
-            headers = response.headers
-            total = headers.get("Content-Range", "").rpartition("/")[2] or headers.get("Content-Length")
-            if total and total.isdecimal() and not headers.get("Content-Encoding"):
-                self.promised_bytes[req if isinstance(req, str) else req.url] = int(total)
-            return response
+            try:
+                return super().urlopen(req)
+            except HTTPError as error:
+                # Nothing is left behind the part that is there. yt-dlp then means to ask for the whole file, but its
+                # request still carries the range (2026.10.26: the two requests share their headers).
+                if error.status != 416 or isinstance(req, str) or not req.headers.pop("Range", None):
+                    raise
+                return super().urlopen(req)
 
     return GuardedYoutubeDL

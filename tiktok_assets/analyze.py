@@ -19,6 +19,9 @@ from tiktok_assets.download import DownloadError, source_key
 from tiktok_assets.runs import asset_names, contiguous_batches, execute, local_instance, register
 from tiktok_assets.store import Store, VideoFolder
 
+INTERRUPTED = 130
+"""Exit code of a command that the user stopped, as shells have it."""
+
 MEDIA = ["raw_video", "decoded_frames", "audio_track"]
 
 
@@ -45,8 +48,12 @@ def analyze_sources(sources: Sequence[str], only: Sequence[str] = ()) -> int:
         return 1
     folders = list({folder.key: folder for folder in folders}.values())
     started = time.time()
-    with local_instance() as instance:
-        _run(instance, folders, [*MEDIA, *names, "report"], console)
+    try:
+        with local_instance() as instance:
+            _run(instance, folders, [*MEDIA, *names, "report"], console)
+    except KeyboardInterrupt:
+        console.print("stopped; what was finished is kept. Run the same command again to complete it.")
+        return INTERRUPTED
     good = _print_summary(folders, started, console)
     return 0 if good and not refused else 1
 
@@ -109,11 +116,12 @@ def _print_summary(folders: list[VideoFolder], started: float, console: Console)
     for folder in folders:
         stored = folder.stored()
         statuses = Counter(stored[name].status if name in stored else "missing" for name in CATALOGUE)
-        broken = next((a for a in MEDIA if a in stored and not stored[a].succeeded), None)
-        if broken or "report" not in stored:
+        broken = next((a for a in (*MEDIA, "report") if a not in stored or not stored[a].succeeded), None)
+        if broken:
             all_good = False
-            why = (broken and folder.read(stored[broken]).reason) or "the run stopped before its report; run it again"
-            out.print(f"[red]✗[/red] [bold]{folder.key}[/bold]  {escape(why)}")
+            unfinished = f"the run stopped before {broken}; run the same command again"
+            why = folder.read(stored[broken]).reason if broken in stored else unfinished
+            out.print(f"[red]✗[/red] [bold]{folder.key}[/bold]  {escape(str(why))}")
             continue
         failed = [name for name in CATALOGUE if name in stored and stored[name].status == "failed"]
         all_good = all_good and not failed

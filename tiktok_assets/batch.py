@@ -6,7 +6,7 @@ check per video; the report says what is missing and why.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,7 +54,7 @@ class Batch:
         """The folder of each video of this step, with progress in the log."""
         keys = self.context.partition_keys
         for number, key in enumerate(keys, 1):
-            self.context.log.debug("video %d of %d: %s", number, len(keys), key)
+            self.context.log.info("video %d of %d: %s", number, len(keys), key)
             yield self.store.video(key)
 
     def record(
@@ -82,6 +82,7 @@ class Batch:
                     check_name=CHECK,
                     passed=outcome.succeeded,
                     metadata=_check_metadata(outcome),
+                    severity=_severity([outcome]),
                     partition=video.key,
                 )
             )
@@ -103,9 +104,19 @@ class Batch:
         if len(outcomes) == 1:
             metadata = _check_metadata(next(iter(outcomes.values())))
         check = dg.AssetCheckResult(
-            asset_key=asset, check_name=CHECK, passed=not bad, metadata=metadata, severity=dg.AssetCheckSeverity.WARN
+            asset_key=asset,
+            check_name=CHECK,
+            passed=not bad,
+            metadata=metadata,
+            severity=_severity(bad.values()),
         )
         return dg.MaterializeResult(asset_key=asset, check_results=[check])
+
+
+def _severity(outcomes: Iterable[Outcome]) -> dg.AssetCheckSeverity:
+    """Weights that nobody installed are a warning; anything else without a result is an error."""
+    worse = any(not outcome.succeeded and outcome.status != "weights_missing" for outcome in outcomes)
+    return dg.AssetCheckSeverity.ERROR if worse else dg.AssetCheckSeverity.WARN
 
 
 def _check_metadata(outcome: Outcome) -> dict[str, str]:

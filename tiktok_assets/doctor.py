@@ -46,10 +46,8 @@ def findings() -> Iterator[tuple[Verdict, str]]:
     if not os.access(store.root if store.root.exists() else store.root.parent, os.W_OK):
         yield "wrong", f"{store.root} is not writable: set TIKTOK_ASSETS_DATA to a folder that is"
     with local_instance() as instance:
-        yield (
-            "ok",
-            f"Dagster instance in {os.environ['DAGSTER_HOME']}: {len(instance.get_dynamic_partitions('videos'))} videos",
-        )
+        count = len(instance.get_dynamic_partitions("videos"))
+        yield "ok", f"Dagster instance in {os.environ['DAGSTER_HOME']}: {count} videos"
     threads = {name: os.environ[name] for name in ENVIRONMENT if name.endswith("NUM_THREADS")}
     yield "ok", "threads per step process: " + ", ".join(f"{k}={v}" for k, v in threads.items())
 

@@ -107,7 +107,7 @@ def fetch(source: str, into: Path, settings: DownloadSettings, progress: Progres
     it lies, the rest is complete) and, when there is a picture, `thumbnail.jpg` (JPEG, at most 640 px). Until then all
     is in `into/.partial`; a download that was cut off or killed is resumed from there by the next call for the same
     source, and what another source left there is thrown away. A file that changes on its server between two such
-    calls, but keeps its length, would be joined from both versions.
+    calls would be joined from both versions.
 
     `progress` is called with the bytes so far and in total (None: unknown), for downloads only; it must not raise.
     Raises DownloadError, SettingsError when the cookies cannot be read.
@@ -234,9 +234,7 @@ def _download(
 def _attempt(
     url: str, partial: Path, settings: DownloadSettings, progress: Progress | None
 ) -> tuple[Path, dict[str, Any]]:
-    from yt_dlp.cookies import CookieLoadError
     from yt_dlp.globals import plugin_dirs
-    from yt_dlp.networking import Request
 
     plugin_dirs.value = []
     log = _Log()
@@ -248,18 +246,10 @@ def _attempt(
             info = ydl.extract_info(url)
             if info.get("_type", "video") != "video":
                 raise DownloadError("several_videos", url)
-            downloaded = info["requested_downloads"][0]
-            path = Path(downloaded["filepath"])
-            promised = ydl.promised_bytes.get(Request(downloaded["url"]).url)
-            if promised not in (None, path.stat().st_size):
-                path.unlink()
-                raise DownloadError("network", url, "the file is not as long as its server says")
             _save_site_thumbnail(ydl, info, partial / "thumbnail.jpg")
-            return path, info
+            return Path(info["requested_downloads"][0]["filepath"]), info
         except DownloadError:
             raise
-        except CookieLoadError as error:
-            raise SettingsError(f"{settings.cookies_file} is not a cookies file in Netscape format") from error
         except Exception as error:  # extractors are a thousand files of other people's code
             raise translated(error, url, log.last_error) from error
 
@@ -343,11 +333,18 @@ def _options(url: str, settings: DownloadSettings, progress: Progress | None) ->
 
 
 def _cookies(path: Path | None) -> io.StringIO | None:
-    """The cookies as a text stream, since yt-dlp writes changed cookies back to what it was given."""
+    """The cookies as a text stream, since yt-dlp writes changed cookies back to what it was given. Lines that are no
+    cookie are left out: yt-dlp would print them."""
+    if path is None:
+        return None
     try:
-        return None if path is None else io.StringIO(path.read_text(encoding="utf-8"))
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the cookies file {path} cannot be read: {error}") from error
+    cookies = [line for line in lines if re.fullmatch(r"[^\t]+(\t[^\t]*){3}\t[0-9.]*\t[^\t]*\t[^\t]*", line)]
+    if not cookies:
+        raise SettingsError(f"the cookies file {path} holds no cookie in Netscape format")
+    return io.StringIO("\n".join(["# Netscape HTTP Cookie File", *cookies, ""]))
 
 
 def choose_format(formats: list[dict[str, Any]], max_long_side_px: int) -> dict[str, Any] | None:

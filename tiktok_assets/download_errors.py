@@ -7,6 +7,7 @@ Exception
     the source                unsupported_url  refused_address  no_such_file  not_a_video  several_videos  live
     over a limit              too_large  too_long
     what its site says        unavailable  private  login_needed  region_blocked  forbidden  site_changed
+    this machine              not_stored
     may pass by itself        network  disk_full                                              (these are retryable)
 """
 

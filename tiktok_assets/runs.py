@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.events import RunFailureReason
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
@@ -59,6 +60,9 @@ def execute(
         instance: where the run is recorded.
         keys: partition keys, as `contiguous_batches` groups them.
         assets: names of the assets to materialize; all if None.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted; its step processes have ended.
     """
     module = "tiktok_assets.definitions"
     job = ReconstructableJob(ReconstructableRepository.for_module(module, "defs", str(PROJECT)), ANALYZE_JOB)
@@ -74,7 +78,11 @@ def execute(
         asset_selection=selection,
         job_code_origin=job.get_python_origin(),
     )
-    return execute_run_iterator(job, run, instance)
+    for event in execute_run_iterator(job, run, instance):
+        yield event
+        failure = event.job_failure_data if event.is_job_failure else None
+        if failure and failure.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION:
+            raise KeyboardInterrupt
 
 
 def asset_names() -> list[str]:

@@ -51,9 +51,9 @@ def print_status() -> None:
         console.print("No videos yet. Add some: tiktok-assets analyze FILE_OR_URL...")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("asset")
+    table.add_column("asset", no_wrap=True, min_width=max(map(len, current_versions())))
     for name in STATES:
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(name.replace("_", " "), justify="right", min_width=2)
     for asset, counter in count_states(store, keys).items():
         table.add_row(asset, *(str(counter[name]) if counter[name] else "·" for name in STATES))
     console.print(f"{len(keys)} video(s) in {store.root}", highlight=False)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
+
+import numpy as np
 
 
 def backend(solution: str) -> str:
@@ -14,30 +17,55 @@ def backend(solution: str) -> str:
     return f"mediapipe {version('mediapipe')} {solution}"
 
 
+@dataclass
+class Solution:
+    """A running mediapipe solution.
+
+    The wheel writes warnings past Python to stderr when a model loads and when a graph projects its first result, and
+    neither GLOG_minloglevel nor TF_CPP_MIN_LOG_LEVEL keeps it from it (0.10.21). Stderr is closed for these moments
+    only, so that what a crash says later is not lost.
+    """
+
+    running: Any
+    quiet: bool = False
+    """Whether it has found something: from then on it says nothing any more."""
+
+    def process(self, picture: np.ndarray) -> Any:
+        """What the solution finds in a picture: (height, width, 3) uint8 RGB, the same size as the one before."""
+        if self.quiet:
+            return self.running.process(picture)
+        with _closed_stderr():
+            found = self.running.process(picture)
+        self.quiet = any(getattr(found, name) is not None for name in found._fields)
+        return found
+
+    def reset(self) -> None:
+        """Forget what was tracked so far."""
+        with _closed_stderr():
+            self.running.reset()
+            self.running._graph.wait_until_idle()
+
+
 @contextmanager
-def opened(make: Callable[[], Any]) -> Iterator[Any]:
+def opened(make: Callable[[], Any]) -> Iterator[Solution]:
     """Make a solution, hand it out, close it.
 
-    A solution serves one video: its graph cannot be opened again after it was closed, all its pictures must
-    have one size, and one that is not closed keeps up to 94 MB.
+    A solution serves one video: its graph cannot be opened again after it was closed, all its pictures must have one
+    size, and one that is not closed keeps up to 94 MB.
 
     Args:
         make: builds the solution, e.g. `lambda: FaceDetection(0.5, model_selection=1)`.
     """
-    with _quiet_stderr():
-        solution = make()
-        # The models load on the graph's own threads after the constructor has returned, and that is where they talk.
-        solution._graph.wait_until_idle()
-    with solution:
-        yield solution
+    with _closed_stderr():
+        running = make()
+        # The models load on the graph's own threads after the constructor has returned.
+        running._graph.wait_until_idle()
+    with running:
+        yield Solution(running)
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Send the process's stderr nowhere for a moment.
-
-    The wheel writes past Python, and neither GLOG_minloglevel nor TF_CPP_MIN_LOG_LEVEL keeps it from it (0.10.21).
-    """
+def _closed_stderr() -> Iterator[None]:
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,10 +15,10 @@ MIN_HEIGHT_PX = 5
 """A text lower than this in the brightness pictures is too coarse there to be timed by the picture."""
 MAX_SHIFT_S = 0.5
 """Farthest that the brightness pictures may move a start or an end."""
-STANDS = 0.7
-"""Share of its time in which the strokes of a text must be in one place for it to stand there."""
+IN_PLACE = 0.7
+"""Share of the looks at which the strokes of a text must be in one place for it to stand there."""
 DRIFT_HEIGHTS = 0.5
-"""A text that does not stand has moved if its centre wandered more than this share of its height."""
+"""A text also stands, whatever shines through it, if its centre wandered less than this share of its height."""
 RING_MOVES = 12.0
 RING_STILL = 6.0
 """Levels of brightness by which the ring around a text differs when what lies behind it moves, and when it stands."""
@@ -41,9 +42,9 @@ class Stay:
     end_s: float
 
     @classmethod
-    def of(cls, track: TextTrack, clip: Clip) -> Self:
+    def of(cls, track: TextTrack, in_place: float, clip: Clip) -> Self:
         """From the quarter seconds of a track, and to the picture where the text is large enough to be seen in
-        `clip.luma` and keeps its place."""
+        `clip.luma` and its strokes are `in_place` most of the time (see `strokes_in_place`)."""
         looks = np.searchsorted(clip.times_s, clip.frame_times_s - 1e-6)
         first, last = int(looks[track.first]), int(looks[track.last])
         before = int(looks[track.first - 1]) if track.first > 0 else None
@@ -51,7 +52,7 @@ class Stay:
         start_s = float(clip.times_s[first])
         end_s = float(clip.times_s[after]) if after is not None else clip.video_end_s
         box = luma_box(track.box, clip)
-        if box[3] - box[1] < MIN_HEIGHT_PX:
+        if box[3] - box[1] < MIN_HEIGHT_PX or in_place < IN_PLACE:
             return cls(first, last, before, after, start_s, end_s)
         shown = samples(first, last)
         patch = np.median([cut_out(clip.luma[k], box) for k in shown], axis=0)
@@ -79,29 +80,31 @@ class OverlayEvidence:
 
     is_overlay: bool | None
     reason: str
-    stands: float
-    """Share of the looks (0-1) at which its strokes were where they were last."""
     ring_change: float | None
     """Most that the ring around it changed while it was there, levels 0-255; None without a ring."""
     picture_change: float
     """Largest share of the picture (0-1) that changed while it was there."""
 
 
-def overlay_evidence(track: TextTrack, stay: Stay, clip: Clip) -> OverlayEvidence:
+def overlay_evidence(
+    track: TextTrack, stay: Stay, in_place: float, texts: Sequence[Pixels], clip: Clip
+) -> OverlayEvidence:
     """Judge one text. It lies on top if it stays while the picture behind it moves or is cut, or if it comes or goes
-    while all around it stays; it belongs to the scene if it wanders; otherwise nobody can tell."""
-    ring = _ring(track.box, clip)
+    while all around it stays; it belongs to the scene if it wanders; otherwise nobody can tell.
+
+    Args:
+        stay, in_place: from `Stay.of` and `strokes_in_place`.
+        texts: the boxes of all texts, in pixels of `clip.frames`; they do not count as surroundings.
+    """
+    ring = _ring(track.box, texts, clip)
     shown = samples(stay.first, stay.last)
     rings = [clip.luma[k][ring].astype(np.float32) for k in shown]
     ring_change = max((float(np.abs(r - rings[0]).mean()) for r in rings[1:]), default=0.0) if ring.any() else None
     blocks = [_blocks(clip.luma[k]) for k in shown]
     picture_change = max((float((np.abs(b - blocks[0]) > BLOCK_CHANGE).mean()) for b in blocks[1:]), default=0.0)
-    stands = _stands(track, clip)
-    numbers = (round(stands, 2), None if ring_change is None else round(ring_change, 1), round(picture_change, 2))
-    if stands < STANDS:
-        if track.drift_px > DRIFT_HEIGHTS * (track.box[3] - track.box[1]):
-            return OverlayEvidence(False, "it moves across the screen", *numbers)
-        return OverlayEvidence(None, "it neither stands nor moves clearly", *numbers)
+    numbers = (None if ring_change is None else round(ring_change, 1), round(picture_change, 2))
+    if in_place < IN_PLACE and track.drift_px > DRIFT_HEIGHTS * (track.box[3] - track.box[1]):
+        return OverlayEvidence(False, "it moves across the screen", *numbers)
     if picture_change >= PICTURE_MOVES and (ring_change is None or ring_change >= RING_MOVES):
         return OverlayEvidence(True, "it stands while the picture behind it changes", *numbers)
     if _pops(stay.before, stay.first, track.box, ring, clip):
@@ -116,11 +119,12 @@ def samples(first: int, last: int) -> np.ndarray:
     return np.unique(np.linspace(first, last, SAMPLES).astype(int))
 
 
-def _stands(track: TextTrack, clip: Clip) -> float:
+def strokes_in_place(track: TextTrack, clip: Clip) -> float:
+    """Share of the looks (0-1) at which the strokes of a text were where they were last seen."""
     import cv2
 
-    looks = samples(track.first, track.last)
-    return float(np.mean([track.likeness(cv2.cvtColor(clip.frames[i], cv2.COLOR_RGB2GRAY)) >= SAME_PATCH for i in looks]))
+    looks = [cv2.cvtColor(clip.frames[i], cv2.COLOR_RGB2GRAY) for i in samples(track.first, track.last)]
+    return float(np.mean([track.likeness(gray) >= SAME_PATCH for gray in looks]))
 
 
 def _pops(without: int | None, beside: int | None, box: Pixels, ring: np.ndarray, clip: Clip) -> bool:
@@ -142,13 +146,14 @@ def luma_box(box: Pixels, clip: Clip) -> Pixels:
     return x0, y0, min(width, max(x0 + 1, round(box[2] * scale_x))), min(height, max(y0 + 1, round(box[3] * scale_y)))
 
 
-def _ring(box: Pixels, clip: Clip) -> np.ndarray:
-    """The surroundings of a box, most of its height wide: (height, width) bool in the size of `clip.luma`."""
+def _ring(box: Pixels, texts: Sequence[Pixels], clip: Clip) -> np.ndarray:
+    """The surroundings of a box without texts, most of its height wide: (height, width) bool, size of `clip.luma`."""
     x0, y0, x1, y1 = luma_box(box, clip)
     wide = max(4, round(0.75 * (y1 - y0)))
     ring = np.zeros(clip.luma.shape[1:], bool)
     ring[max(0, y0 - wide) : y1 + wide, max(0, x0 - wide) : x1 + wide] = True
-    ring[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = False
+    for left, top, right, bottom in (luma_box(text, clip) for text in texts):
+        ring[max(0, top - 1) : bottom + 1, max(0, left - 1) : right + 1] = False
     return ring
 
 

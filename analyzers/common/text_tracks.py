@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
@@ -17,6 +17,7 @@ SAME_PATCH = 0.6
 """Likeness from which on a patch of picture still holds the same strokes. Unrelated patches stay below 0.3."""
 SAME_MOVED, SLACK_PX = 0.75, 6
 """The same where the place is searched, over so many pixels around a detection."""
+BLOCK_PX = 16
 MIN_CONTRAST_LEFT = 0.15
 """Likeness does not see contrast: a text that has faded to less than this share of it is gone."""
 
@@ -47,6 +48,8 @@ class TextTrack:
     """Where it was at each detection."""
     counts: bool = False
     """Its digits change while it stays in its place."""
+    replaced: bool = False
+    """Another text took its place, which may look much alike."""
 
     def __post_init__(self) -> None:
         self.boxes.append(self.box)
@@ -69,7 +72,8 @@ class TextTrack:
         height, width = self.patch.shape
         x0, y0, x1, y1 = max(0, box[0] - SLACK_PX), max(0, box[1] - SLACK_PX), box[2] + SLACK_PX, box[3] + SLACK_PX
         window = cut_out(gray, (x0, y0, x1, y1))
-        if window.shape[0] < height or window.shape[1] < width or self.patch.std() < 1:
+        grown = max(abs(box[2] - box[0] - width) / width, abs(box[3] - box[1] - height) / height)
+        if grown > 0.25 or window.shape[0] < height or window.shape[1] < width or self.patch.std() < 1:
             return False
         score = cv2.matchTemplate(window, self.patch, cv2.TM_CCOEFF_NORMED)
         _, best, _, (dx, dy) = cv2.minMaxLoc(score)
@@ -80,11 +84,14 @@ class TextTrack:
 
     @property
     def best(self) -> Reading:
-        """Of the text that was read most often and surest, its surest reading."""
+        """Of the text that was read most often and surest, its surest reading; what was read while it was typed or
+        half hidden counts for the whole of it."""
         votes: dict[str, float] = defaultdict(float)
-        for reading in self.readings:
-            votes[reading.text] += reading.score**4
-        text = max(votes, key=lambda t: votes[t])
+        for whole in {r.text for r in self.readings}:
+            for part in self.readings:
+                if part.text == whole or (part.text in whole and len(part.text) >= 3):
+                    votes[whole] += part.score**4
+        text = max(sorted(votes), key=lambda t: (votes[t], len(t)))
         return max((r for r in self.readings if r.text == text), key=lambda r: r.score)
 
     @property
@@ -129,12 +136,62 @@ def overlap(a: Pixels, b: Pixels) -> tuple[float, float]:
     return shared / (sum(areas) - shared), shared / min(areas)
 
 
+def same_height(a: Pixels, b: Pixels) -> bool:
+    """Whether two boxes hold equally many lines."""
+    return abs((a[3] - a[1]) - (b[3] - b[1])) <= 0.4 * min(a[3] - a[1], b[3] - b[1])
+
+
 def same_text(a: str, b: str) -> bool:
     """Whether two readings are of one text: nearly equal, or one is the other half typed."""
     a, b = plain(a), plain(b)
     if len(a) >= 3 and len(b) >= 3 and (a in b or b in a):
         return True
     return SequenceMatcher(None, a, b, autojunk=False).ratio() >= 0.75
+
+
+def look_back(track: TextTrack, frames: np.ndarray) -> None:
+    """Move the start of a new track back over the RGB pictures before that show the same strokes already."""
+    import cv2
+
+    while track.first > 0:
+        before = cv2.cvtColor(frames[track.first - 1], cv2.COLOR_RGB2GRAY)
+        if track.likeness(before) < SAME_PATCH:
+            return
+        track.first -= 1
+
+
+def box_of(quad: np.ndarray, gray: np.ndarray) -> Pixels | None:
+    """The upright box around four corners, inside the picture; None if hardly anything of it is inside."""
+    height, width = gray.shape
+    x0, y0 = np.clip(np.floor(quad.min(axis=0)), 0, (width, height)).astype(int).tolist()
+    x1, y1 = np.clip(np.ceil(quad.max(axis=0)), 0, (width, height)).astype(int).tolist()
+    return (x0, y0, x1, y1) if x1 - x0 >= 4 and y1 - y0 >= 4 else None
+
+
+def stroke_map(gray: np.ndarray) -> np.ndarray:
+    """Mean steepness of brightness from left to right per block of 16 px: (rows, columns) float32."""
+    import cv2
+
+    steep = cv2.absdiff(gray[:, 2:], gray[:, :-2])
+    size = (max(1, steep.shape[1] // BLOCK_PX), max(1, steep.shape[0] // BLOCK_PX))
+    return cv2.resize(steep, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def continued(tracks: Sequence[TextTrack], reading: Reading, box: Pixels) -> TextTrack | None:
+    """The open track that a new reading continues: the same text near by, or a counter in the same place."""
+    for track in tracks:
+        in_place, on_top = overlap(track.box, box)
+        if is_count(reading.text) or is_count(track.best.text):
+            if is_count(reading.text) and is_count(track.best.text) and in_place >= 0.5:
+                track.counts = track.counts or reading.text != track.readings[-1].text
+                return track
+            continue
+        height = max(box[3] - box[1], track.box[3] - track.box[1])
+        moved_px = np.hypot(*(np.add(box[:2], box[2:]) / 2 - np.add(track.box[:2], track.box[2:]) / 2))
+        near = on_top >= 0.5 or moved_px < 3 * height
+        if near and any(same_text(r.text, reading.text) for r in track.readings[-3:]):
+            return track
+    return None
 
 
 def plain(text: str) -> str:
@@ -148,26 +205,26 @@ def is_count(text: str) -> bool:
     return bool(letters) and sum(c.isdigit() for c in letters) >= 0.6 * len(letters)
 
 
-GERMAN = frozenset(
-    "aber alle als am an auch auf aus bei bin bist das dass dein deine dem den denn der des dich die dir doch du durch "
-    "ein eine einem einen einer eines er es euch euer eure folge folgen folgt für geht gibt habe haben hat heute hier "
-    "ich ihm ihn ihr ihre im immer in ins ist ja jetzt kann kein keine kommentar kommentare kommentiere kommentiert leider "
-    "man mehr mein meine mich mir mit nach nicht nichts noch nur oder ohne schon schreib schreibt sehr sein seine sich "
-    "sie sind so teil teile teilt tipps über um und uns unser unten unter vom von vor war warum was weil wenn wer werden "
-    "wie wieder wir wird wo wohin zu zum zur zwei".split()
-)
-ENGLISH = frozenset(
-    "a about after all am an and any are as at avoid be because been before but by can clean comment comments could did "
-    "do does follow for from had has have he her here his how i if in into is it its just like made me more most my new "
-    "no not now of off on one only or our out over part people please share she should so some subscribe than thank that "
-    "the their them then there these they this to today too up us very was watch we were what when where which who why "
-    "will with would you your first second next woman world".split()
-)
+def caption_blocks(tracks: Sequence[TextTrack]) -> list[int]:
+    """For each text the number of the caption it is a line of: lines below each other, of like height, at one time."""
+    blocks = list(range(len(tracks)))
+    for i, a in enumerate(tracks):
+        for j, b in enumerate(tracks[:i]):
+            if _lines_of_one(a, b):
+                old, new = blocks[i], blocks[j]
+                blocks = [new if n == old else n for n in blocks]
+    order = {n: k for k, n in enumerate(dict.fromkeys(blocks))}
+    return [order[n] for n in blocks]
 
 
-def language_of(text: str) -> str | None:
-    """ "de" or "en" by letters and common short words; None where nothing speaks for either, or both equally."""
-    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", text).lower())
-    german = sum(w in GERMAN for w in words) + 2 * sum(any(c in "äöüß" for c in w) for w in words)
-    english = sum(w in ENGLISH for w in words)
-    return None if german == english else "de" if german > english else "en"
+def _lines_of_one(a: TextTrack, b: TextTrack) -> bool:
+    upper, lower = sorted((a.box, b.box), key=lambda box: box[1])
+    heights = (upper[3] - upper[1], lower[3] - lower[1])
+    together = min(a.last, b.last) - max(a.first, b.first) + 1
+    across = min(upper[2], lower[2]) - max(upper[0], lower[0])
+    return (
+        together >= 0.5 * min(a.last - a.first + 1, b.last - b.first + 1)
+        and max(heights) <= 1.8 * min(heights)
+        and lower[1] - upper[3] < 0.8 * min(heights)
+        and across >= 0.3 * min(upper[2] - upper[0], lower[2] - lower[0])
+    )

@@ -9,13 +9,21 @@ from itertools import pairwise
 import numpy as np
 
 from analyzers.clip import Clip
+from analyzers.common.blends import (
+    Blend,
+    filled_cells,
+    find_blends,
+    is_plain,
+    picture_cells,
+    rms,
+    same_place,
+    structure_correlation,
+)
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 
 CUT_CELLS, BLEND_CELLS = 24, 12
 """Pictures are compared as grids of so many cells along the long side, so that small motion stays inside a cell. In the
 time of a dissolve things move further than between two pictures."""
-BLACK_LEVEL = 16.0
-"""Studio black (ITU-R BT.601/709 puts black at 16 of 255)."""
 
 
 @dataclass
@@ -35,8 +43,9 @@ class CutAnalysis(Analyzer):
         "cut": no length, at the first picture of the new shot. data: frame, change_levels (root mean square over the
             grid, of 255), change_ratio (to the largest change around it), structure_correlation (-1..1), changed_share
             (part of the picture that changed more than around it, 0-1).
-        "dissolve", "fade_in", "fade_out": from the first mixed picture to the first of the new shot. data: change_levels, residual (part
-            of the change that no mixture explains, 0-1), plain_side ("black", "white", "plain"; fades only).
+        "dissolve", "fade_in", "fade_out": from the first mixed picture to the first of the new shot. data:
+            change_levels, residual (part of the change that no mixture explains, 0-1), plain_side ("black", "white",
+            "plain"; fades only).
         "shot": data: index, start_frame, end_frame (exclusive), opens_with ("start", "cut", "dissolve", "fade"). Shots
             fill the clip without gaps; one that a dissolve or a fade through black joins ends in its middle.
     Confidence: of a cut, 1 - 1/change_ratio; of a dissolve or fade, 1 - residual; of a shot, none.
@@ -81,17 +90,7 @@ class CutAnalysis(Analyzer):
         candidates = cut_candidates(thumbs, self.candidate_ratio, self.candidate_content)
         cuts = [cut for c in candidates if (cut := self._verified(c, candidates, cells, steps, times_s))]
         cuts = without_short_shots(without_flashes(cuts, cells, times_s), cells, times_s)
-        blends = [
-            b
-            for b in find_blends(
-                picture_cells(thumbs, BLEND_CELLS),
-                times_s,
-                [c.frame for c in cuts],
-                self.blend_change_levels,
-                self.blend_max_residual,
-            )
-            if b.label != "dissolve" or not same_place(thumbs[b.start], thumbs[b.end])
-        ]
+        blends = self._blends(thumbs, times_s, [c.frame for c in cuts])
         transitions = [_cut_segment(c, times_s) for c in cuts] + [_blend_segment(b, times_s) for b in blends]
         shots = _shots(cuts, blends, times_s, clip.video_end_s)
         lengths_s = [s.end_s - s.start_s for s in shots]
@@ -110,6 +109,11 @@ class CutAnalysis(Analyzer):
             backend=f"PySceneDetect {scenedetect.__version__} AdaptiveDetector, checked on the arrays",
             tracks={"change_levels": steps.astype(np.float32), "change_levels_times_s": times_s.astype(np.float64)},
         )
+
+    def _blends(self, thumbs: np.ndarray, times_s: np.ndarray, cut_frames: list[int]) -> list[Blend]:
+        cells = picture_cells(thumbs, BLEND_CELLS)
+        found = find_blends(cells, times_s, cut_frames, self.blend_change_levels, self.blend_max_residual)
+        return [b for b in found if b.label != "dissolve" or not same_place(thumbs[b.start - 1], thumbs[b.end])]
 
     def _verified(
         self, frame: int, candidates: list[int], cells: np.ndarray, steps: np.ndarray, times_s: np.ndarray
@@ -134,64 +138,12 @@ class _Cut:
     jumped: float
 
 
-@dataclass(frozen=True)
-class Blend:
-    """A dissolve or fade: `start` is its first mixed picture, `end` the first picture of the new shot."""
-
-    label: str
-    start: int
-    end: int
-    change_levels: float
-    residual: float
-    plain_side: str | None
-
-
-def picture_cells(thumbs: np.ndarray, long_side: int) -> np.ndarray:
-    """Coarse Y'CbCr grids of pictures: (pictures, rows, columns, 3) float32, 0-255; `thumbs` is RGB uint8."""
-    import cv2
-
-    height, width = thumbs.shape[1:3]
-    scale = min(1.0, long_side / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    cells = np.empty((len(thumbs), size[1], size[0], 3), np.float32)
-    for i, picture in enumerate(thumbs):
-        small = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
-        cells[i] = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)
-    return cells
-
-
-def rms(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Root mean square difference of grids along all but the first axis: (pictures,) in levels of 255."""
-    return np.sqrt(np.square(a - b).mean(axis=(1, 2, 3)))
-
-
-def structure_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Correlation of the brightness of two grids, -1..1; blind to overall brightness and contrast; 0 for plain ones."""
-    x, y = (g[..., 0].ravel() - g[..., 0].mean() for g in (a, b))
-    return float(x @ y / (np.sqrt((x @ x) * (y @ y)) + 1e-3))
-
-
-def is_plain(cells: np.ndarray) -> bool:
-    """Whether a picture shows nothing: one colour but for a few small marks such as a watermark."""
-    low, high = np.percentile(cells[..., 0], (5, 95))
-    return bool(high - low < 14)
-
-
 def jumped_share(cells: np.ndarray, frame: int, near: list[int]) -> float:
-    """Share of the cells with something in them that change more at a frame than at those near it, 0-1.
-
-    Plain cells are left out: bars around a picture do not change at a cut.
-    """
+    """Share of the cells with something in them that change more at a frame than at those near it, 0-1."""
     before, after = cells[frame - 1], cells[frame]
     change = np.abs(after - before).max(axis=-1)
     usual = np.max([np.abs(cells[i] - cells[i - 1]).max(axis=-1) for i in near], axis=0) if near else 0.0
-    filled = np.zeros(change.shape, bool)
-    for picture in (before, after):
-        y = np.pad(picture[..., 0], 1, mode="edge")
-        corners = np.stack([y[:-2, 1:-1], y[2:, 1:-1], y[1:-1, :-2], y[1:-1, 2:]])
-        filled |= np.ptp(corners, axis=0) > 4
-    jumped = change > np.maximum(5.0, 1.5 * usual)
-    return float(jumped[filled].mean() if filled.mean() > 0.02 else jumped.mean())
+    return float((change > np.maximum(5.0, 1.5 * usual))[filled_cells(before, after)].mean())
 
 
 def cut_candidates(thumbs: np.ndarray, ratio: float, content: float) -> list[int]:
@@ -254,117 +206,6 @@ def without_short_shots(
     return kept
 
 
-def same_place(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether two RGB pictures show one scene that moved by up to a quarter of the frame, or under another light."""
-    import cv2
-
-    luma, later = (cv2.cvtColor(np.ascontiguousarray(p), cv2.COLOR_RGB2GRAY) for p in (before, after))
-    height, width = luma.shape
-    middle = later[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    if cv2.matchTemplate(luma, middle, cv2.TM_CCOEFF_NORMED).max() > 0.7:
-        return True
-    cells = picture_cells(np.stack([before, after]), CUT_CELLS)
-    chroma = float(np.sqrt(np.square(cells[0, ..., 1:] - cells[1, ..., 1:]).mean()))
-    x, y = (c[..., 0].ravel() - c[..., 0].mean() for c in cells)
-    contrast_lost = 1 - structure_correlation(*cells) ** 2
-    unexplained = float(np.sqrt(contrast_lost * min((x @ x), (y @ y)) / len(x)))
-    return max(unexplained, chroma) < 12
-
-
-def find_blends(
-    cells: np.ndarray, times_s: np.ndarray, cut_frames: list[int], least_change_levels: float, max_residual: float
-) -> list[Blend]:
-    """Dissolves and fades between cuts, in time order, none overlapping."""
-    frames_per_s = (len(times_s) - 1) / max(times_s[-1], 1e-3)
-    stride = max(1, round(frames_per_s / 15))
-    found: list[Blend] = []
-    for first, end in pairwise([0, *cut_frames, len(cells)]):
-        windows = _blend_windows(cells[first:end:stride], frames_per_s / stride, least_change_levels, max_residual)
-        for start, stop in windows:
-            edges = blend_edges(cells[first:end], start * stride, min(stop * stride, end - first - 1))
-            blend = _as_blend(cells[first:end], *edges, first, least_change_levels, max_residual)
-            if blend and all(blend.start >= f.end or blend.end <= f.start for f in found):
-                found.append(blend)
-    return sorted(found, key=lambda b: b.start)
-
-
-def _blend_windows(
-    cells: np.ndarray, frames_per_s: float, least_change_levels: float, max_residual: float
-) -> list[tuple[int, int]]:
-    """Windows whose inner pictures lie on the line between the outer ones, best first: (first, last) in frames."""
-    flat = cells.reshape(len(cells), -1)
-    scored: list[tuple[float, int, int]] = []
-    for length_s in (0.27, 0.4, 0.7, 1.1, 1.7, 2.5):
-        half = max(2, round(length_s * frames_per_s / 2))
-        if len(flat) <= 2 * half:
-            break
-        before, after = flat[: -2 * half], flat[2 * half :]
-        change = np.sqrt(np.square(after - before).mean(1))
-        worst, shares = np.zeros(len(before)), []
-        for at in (half - half // 2, half, half + half // 2):
-            inner = flat[at : at + len(before)] - before
-            share = (inner * (after - before)).mean(1) / np.maximum(change, 1e-3) ** 2
-            left = np.sqrt(np.square(inner - share[:, None] * (after - before)).mean(1))
-            worst = np.maximum(worst, left / np.maximum(change, 1e-3))
-            shares.append(share)
-        rising = (shares[0] < shares[1]) & (shares[1] < shares[2]) & (shares[0] < 0.8) & (shares[2] > 0.2)
-        good = rising & (worst < max_residual) & (change >= least_change_levels)
-        scored += [(float(change[i] * (1 - 2 * worst[i])), int(i), int(i + 2 * half)) for i in np.flatnonzero(good)]
-    best: list[tuple[int, int]] = []
-    for _, start, stop in sorted(scored, reverse=True):
-        if all(stop <= s or start >= e for s, e in best):
-            best.append((start, stop))
-    return best
-
-
-def blend_edges(cells: np.ndarray, start: int, stop: int) -> tuple[int, int]:
-    """The last picture of the old shot and the first of the new one around a window of mixed pictures.
-
-    Goes as far as pictures keep moving along the line between the window's ends. The rate of that movement is smoothed
-    over three pictures, which adds one at each end; it is taken off again.
-    """
-    flat = cells.reshape(len(cells), -1)
-    line = flat[stop] - flat[start]
-    share = (flat - flat[start]) @ line / max(float(line @ line), 1e-6)
-    low = start + int(np.argmax(share[start : stop + 1] > 0.2))
-    high = stop - int(np.argmax(share[start : stop + 1][::-1] < 0.8))
-    rate = np.convolve(np.diff(share, prepend=share[0]), np.ones(3) / 3, mode="same")
-    slow = 0.1 * max((share[high] - share[low]) / max(high - low, 1), 1e-6)
-    while low > 0 and rate[low] > slow:
-        low -= 1
-    while high < len(flat) - 1 and rate[high + 1] > slow:
-        high += 1
-    return low + 1, high - 1
-
-
-def _as_blend(
-    cells: np.ndarray, low: int, high: int, offset: int, least_change_levels: float, max_residual: float
-) -> Blend | None:
-    """The blend from the last picture of the old shot to the first of the new one, if it holds there as well."""
-    if high - low < 3:
-        return None
-    before, after = cells[low], cells[high]
-    line = after - before
-    change = float(rms(after[None], before[None])[0])
-    moved = float((np.abs(line).max(axis=-1) > 8).mean())
-    inner = cells[low + 1 : high] - before
-    share = (inner * line).mean(axis=(1, 2, 3)) / max(change**2, 1e-6)
-    residual = float(np.sqrt(np.square(inner - share[:, None, None, None] * line).mean()) / max(change, 1e-3))
-    plain = [is_plain(before), is_plain(after)]
-    if change < least_change_levels or residual > max_residual or moved < 0.5 or all(plain):
-        return None
-    if not any(plain) and structure_correlation(before, after) > 0.7:
-        return None
-    label = "fade_in" if plain[0] else "fade_out" if plain[1] else "dissolve"
-    side = before if plain[0] else after if plain[1] else None
-    return Blend(label, low + 1 + offset, high + offset, change, residual, None if side is None else _plain_name(side))
-
-
-def _plain_name(cells: np.ndarray) -> str:
-    level = float(np.median(cells[..., 0]))
-    return "black" if level <= BLACK_LEVEL else "white" if level >= 255 - BLACK_LEVEL else "plain"
-
-
 def _cut_segment(cut: _Cut, times_s: np.ndarray) -> Segment:
     at_s = float(times_s[cut.frame])
     data = {
@@ -389,7 +230,8 @@ def _shots(cuts: list[_Cut], blends: list[Blend], times_s: np.ndarray, end_s: fl
     opens = {0: "start"} | {c.frame: "cut" for c in cuts}
     opens |= {(b.start + b.end) // 2: "dissolve" for b in blends if b.label == "dissolve"}
     for out, into in pairwise(blends):
-        if (out.label, into.label) == ("fade_out", "fade_in") and not any(out.end <= c.frame <= into.start for c in cuts):
+        joined = not any(out.end <= c.frame <= into.start for c in cuts)
+        if joined and (out.label, into.label) == ("fade_out", "fade_in"):
             opens[(out.end + into.start) // 2] = "fade"
     frames = sorted(opens)
     return [

@@ -1,4 +1,4 @@
-"""Written text in the picture, followed over time, and whether it lies on top of the picture or belongs to the scene."""
+"""Written text in the picture, followed over time; whether it lies on top of the picture or belongs to the scene."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from typing import Any
 import numpy as np
 
 from analyzers.clip import Clip
-from analyzers.common.text_evidence import Stay, overlay_evidence
+from analyzers.common.languages import language_of
+from analyzers.common.text_evidence import Stay, overlay_evidence, strokes_in_place
 from analyzers.common.text_tracks import (
     SAME_PATCH,
-    Pixels,
     Reading,
     TextTrack,
+    box_of,
+    caption_blocks,
+    continued,
     cut_out,
     is_count,
-    language_of,
+    look_back,
     overlap,
     plain,
-    same_text,
+    same_height,
+    stroke_map,
 )
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Box, Need, Segment
 
@@ -28,16 +32,32 @@ FINE_PX, COARSE_PX = 640, 448
 """Long side of the picture for a thorough and for a quick detection: 40 and 20 ms on one core at 640 x 360."""
 FINE_EVERY_S = 1.0
 COARSE_EVERY_S = 0.5
+COUNT_GONE_S = 2.0
+"""A counter that was not read for so long is gone; its digits alone say nothing, since they change."""
 MIN_SIDE_PX = 24
 """Pictures with a shorter side hold nothing that can be read."""
-BLOCK_PX = 16
 NEW_STROKES = 5.0
 """Rise of the steepness of brightness (levels over two pixels, mean of a block) that lettering may have caused."""
 SURE = 0.95
 """Score from which a first reading needs no second opinion."""
+MISSES = 2
+"""Pictures in a row in which a text may be hidden or blurred before it counts as gone."""
 SAME_PLACE = 0.5
+"""Overlap of two boxes (over union, or over the smaller) from which on they are one place."""
+SAME_SURELY, SAME_NUMBER = 0.9, 0.985
+"""Likeness below which a text in place is read again; one digit of many changes it little."""
 MAX_SHARE = 0.6
-"""What fills more of the picture than this is a pattern that the detector took for a letter."""
+"""A short text that fills more of the picture than this is a pattern that the detector took for one."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One picture."""
+
+    index: int
+    time_s: float
+    rgb: np.ndarray
+    gray: np.ndarray
 
 
 @dataclass
@@ -52,12 +72,12 @@ class TextOverlay(Analyzer):
     refined to the picture on the small brightness pictures where the text is large enough to be seen there.
 
     Segments, one per text line: `label` is "overlay" (lies on the picture), "scene_text" (moves with the scene) or
-    "text" (cannot be told: nothing moved). `confidence` is the recogniser's score of the reading. `data`: `text`;
-    `language` "de", "en" or None; `is_overlay` True, False or None, with `evidence` saying why and the numbers
-    `stands` (share of its time in
-    which its strokes are in place), `ring_change` (levels of brightness 0-255), `picture_change` (share of the picture 0-1) it rests on;
-    `hits`, the pictures (of 4 per second) that show it; `block`, the same number for lines of one caption; `mirrored`
-    where it reads as in a mirror; for counters and clocks `readings`, a list of [time_s, text], one each second.
+    "text" (cannot be told: nothing moved). `confidence` is the recogniser's score of the reading, `box` where it was
+    last. `data`: `text`; `language` "de", "en" or None; `is_overlay` True, False or None with `evidence`, the reason,
+    and the numbers behind it: `in_place` (share of the looks at which its strokes are where they were last),
+    `ring_change` (brightness around it, levels 0-255), `picture_change` (share of the picture, 0-1); `hits`, the
+    pictures (of 4 per second) that show it; `block`, one number for all lines of a caption; `mirrored` where it reads
+    as in a mirror; for counters and clocks `readings`, a list of [time_s, text], one each second.
 
     Summary: `texts`, `overlays`, `languages` (count by language), `detections` (pictures looked at).
     Empty: no text was found with a score of `min_score` in two pictures (or a long, sure one in a single picture).
@@ -96,7 +116,7 @@ class TextOverlay(Analyzer):
             return Analysis.nothing("no text was found in the picture", backend=backend, summary=summary)
         blocks = caption_blocks(kept)
         words = {n: " ".join(t.best.text for t, b in zip(kept, blocks, strict=True) if b == n) for n in blocks}
-        segments = [_segment(t, b, language_of(words[b]), clip) for t, b in zip(kept, blocks, strict=True)]
+        segments = [_segment(t, b, language_of(words[b]), kept, clip) for t, b in zip(kept, blocks, strict=True)]
         segments.sort(key=lambda s: s.start_s)
         summary["overlays"] = sum(s.label == "overlay" for s in segments)
         languages = [language_of(text) or "unknown" for text in words.values()]
@@ -111,29 +131,30 @@ class TextOverlay(Analyzer):
         open_tracks: list[TextTrack] = []
         strokes_then: np.ndarray | None = None
         fine_tick, looked_s, detections = -1, -1.0, 0
-        for i, time_s in enumerate(clip.frame_times_s):
-            gray = cv2.cvtColor(clip.frames[i], cv2.COLOR_RGB2GRAY)
-            seen = [t for t in open_tracks if t.likeness(gray) >= SAME_PATCH]
-            lost = [t for t in open_tracks if t not in seen]
+        for i, time_s in enumerate(clip.frame_times_s.tolist()):
+            look = _Look(i, time_s, clip.frames[i], cv2.cvtColor(clip.frames[i], cv2.COLOR_RGB2GRAY))
+            seen = [t for t in open_tracks if t.likeness(look.gray) >= SAME_PATCH]
             for track in seen:
                 track.last = i
-            strokes = stroke_map(gray)
+            lost = any(t.last == i - 1 and self._reads(t) and not t.counts for t in open_tracks)
+            strokes = stroke_map(look.gray)
             new = strokes_then is None or float((strokes - strokes_then).max()) > NEW_STROKES
-            counting = any(t.counts for t in open_tracks)
             tick = int(time_s / FINE_EVERY_S + 1e-6)
-            fine = tick > fine_tick and (new or counting or bool(lost))
-            gone = any(self._reads(t) and not t.counts for t in lost)
-            coarse = gone or (new and time_s - looked_s >= COARSE_EVERY_S - 1e-6)
-            if fine or coarse:
-                found = self._detect(clip.frames[i], FINE_PX if fine else COARSE_PX)
-                fresh = self._match(found, open_tracks, seen, i, float(time_s), clip.frames[i], gray, fine)
+            count = any(
+                t.counts or (is_count(t.best.text) and t.likeness(look.gray) < SAME_NUMBER) for t in open_tracks
+            )
+            fine = tick > fine_tick and (new or lost or count)
+            if fine or lost or (new and time_s - looked_s >= COARSE_EVERY_S - 1e-6):
+                found = self._detect(look.rgb, FINE_PX if fine else COARSE_PX)
+                fresh = self._match(found, open_tracks, seen, look, again=fine)
                 for track in fresh:
-                    _look_back(track, clip)
+                    look_back(track, clip.frames)
                 open_tracks += fresh
-                strokes_then, looked_s, detections = strokes, float(time_s), detections + 1
+                strokes_then, looked_s, detections = strokes, time_s, detections + 1
                 fine_tick = tick if fine else fine_tick
-            done += [t for t in open_tracks if t.last < i and not t.counts]
-            open_tracks = [t for t in open_tracks if t.last == i or t.counts]
+            over = [t for t in open_tracks if t.replaced or not _may_return(t, look)]
+            done += over
+            open_tracks = [t for t in open_tracks if t not in over]
         return done + open_tracks, detections
 
     def _detect(self, picture: np.ndarray, long_side_px: int) -> list[np.ndarray]:
@@ -150,43 +171,44 @@ class TextOverlay(Analyzer):
     def _match(
         self,
         found: Sequence[np.ndarray],
-        open_tracks: Sequence[TextTrack],
-        seen: list[TextTrack],
-        i: int,
-        time_s: float,
-        picture: np.ndarray,
-        gray: np.ndarray,
+        tracks: Sequence[TextTrack],
+        seen: Sequence[TextTrack],
+        look: _Look,
         again: bool,
     ) -> list[TextTrack]:
-        """Continue open tracks with what was detected in picture `i`; return the tracks that begin with it."""
+        """Continue open tracks with what was detected in a picture; return the tracks that begin with it.
+
+        Args:
+            found: corners from `_detect`.
+            tracks: all open ones.
+            seen: those of them whose strokes are in place in this picture.
+            again: whether to read again what looks different or is a number.
+        """
         fresh: list[TextTrack] = []
         for quad in found:
-            box = _box_of(quad, gray)
-            if box is None:
+            if not (box := box_of(quad, look.gray)):
                 continue
             here = max(seen, key=lambda t: overlap(t.box, box)[0], default=None)
             if here and overlap(here.box, box)[0] >= SAME_PLACE:
-                look_again = is_count(here.best.text) or here.best.score < SURE or here.likeness(gray) < 0.9
-                if not (again and look_again):
-                    here.boxes.append(box)
+                looks_new = is_count(here.best.text) or here.best.score < SURE or here.likeness(look.gray) < SAME_SURELY
+                if not (again and looks_new):
+                    if same_height(here.box, box):
+                        here.boxes.append(box)
                     continue
-            elif moved := next((t for t in open_tracks if overlap(t.box, box)[1] and t.found_again(gray, box)), None):
-                moved.last = i
+            elif moved := next((t for t in tracks if overlap(t.box, box)[1] and t.found_again(look.gray, box)), None):
+                moved.last = look.index
                 continue
-            for reading, part in self._read(picture, quad, time_s):
-                part_box = _box_of(part, gray)
-                if part_box is None:
+            for reading, part in self._read(look.rgb, quad, look.time_s):
+                if not (box := box_of(part, look.gray)):
                     continue
-                track = _continued(open_tracks, reading, part_box, i)
-                if track:
+                if track := continued(tracks, reading, box):
                     track.readings.append(reading)
-                    track.last = i
-                    track.move_to(part_box, gray)
+                    track.last = look.index
+                    track.move_to(box, look.gray)
                     continue
-                for replaced in [t for t in seen if overlap(t.box, part_box)[1] >= SAME_PLACE]:
-                    # its place is taken by another text, however alike the strokes
-                    replaced.last = i - 1 if replaced.last == i else replaced.last
-                fresh.append(TextTrack(part_box, cut_out(gray, part_box), i, i, [reading]))
+                for other in [t for t in seen if overlap(t.box, box)[1] >= SAME_PLACE]:
+                    other.replaced, other.last = True, max(other.first, look.index - 1)
+                fresh.append(TextTrack(box, cut_out(look.gray, box), look.index, look.index, [reading]))
         return fresh
 
     def _read(self, picture: np.ndarray, quad: np.ndarray, time_s: float) -> Iterator[tuple[Reading, np.ndarray]]:
@@ -218,52 +240,15 @@ class TextOverlay(Analyzer):
         """Whether a track is text rather than a pattern that the detector took for some."""
         height, width = clip.frames.shape[1:3]
         share = (track.box[2] - track.box[0]) * (track.box[3] - track.box[1]) / (height * width)
-        if not self._reads(track) or share > MAX_SHARE:
-            return False
-        only_one_picture = track.last == track.first and len(clip.frame_times_s) > 1
-        return not only_one_picture or (len(plain(track.best.text)) >= 4 and track.best.score >= SURE)
+        long_and_sure = len(plain(track.best.text)) >= 4 and track.best.score >= SURE
+        in_one_picture = track.last == track.first and len(clip.frame_times_s) > 1
+        return self._reads(track) and (long_and_sure or not (in_one_picture or share > MAX_SHARE))
 
 
-def stroke_map(gray: np.ndarray) -> np.ndarray:
-    """Mean steepness of brightness from left to right per block of 16 px: (rows, columns) float32."""
-    import cv2
-
-    steep = cv2.absdiff(gray[:, 2:], gray[:, :-2])
-    size = (max(1, steep.shape[1] // BLOCK_PX), max(1, steep.shape[0] // BLOCK_PX))
-    return cv2.resize(steep, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-
-
-def _continued(tracks: Sequence[TextTrack], reading: Reading, box: Pixels, i: int) -> TextTrack | None:
-    """The open track that a new reading continues: the same text near by, or a counter in the same place."""
-    for track in tracks:
-        in_place, on_top = overlap(track.box, box)
-        if is_count(reading.text) and is_count(track.best.text) and in_place >= SAME_PLACE:
-            track.counts = track.counts or reading.text != track.readings[-1].text
-            return track
-        height = max(box[3] - box[1], track.box[3] - track.box[1])
-        moved_px = np.hypot(*(np.add(box[:2], box[2:]) / 2 - np.add(track.box[:2], track.box[2:]) / 2))
-        near = on_top >= SAME_PLACE or moved_px < 3 * height
-        if near and track.last >= i - 2 and any(same_text(r.text, reading.text) for r in track.readings[-3:]):
-            return track
-    return None
-
-
-def _look_back(track: TextTrack, clip: Clip) -> None:
-    """Move the start of a new track back over the pictures before that show the same strokes already."""
-    import cv2
-
-    while track.first > 0:
-        before = cv2.cvtColor(clip.frames[track.first - 1], cv2.COLOR_RGB2GRAY)
-        if track.likeness(before) < SAME_PATCH:
-            return
-        track.first -= 1
-
-
-def _box_of(quad: np.ndarray, gray: np.ndarray) -> Pixels | None:
-    height, width = gray.shape
-    x0, y0 = np.clip(np.floor(quad.min(axis=0)), 0, (width, height)).astype(int).tolist()
-    x1, y1 = np.clip(np.ceil(quad.max(axis=0)), 0, (width, height)).astype(int).tolist()
-    return (x0, y0, x1, y1) if x1 - x0 >= 4 and y1 - y0 >= 4 else None
+def _may_return(track: TextTrack, look: _Look) -> bool:
+    if track.counts:
+        return look.time_s - track.readings[-1].time_s < COUNT_GONE_S
+    return track.last >= look.index - MISSES
 
 
 def _upright(picture: np.ndarray, quad: np.ndarray) -> np.ndarray:
@@ -279,34 +264,11 @@ def _upper_and_lower(quad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([top_left, top_right, right, left]), np.stack([left, right, low_right, low_left])
 
 
-def caption_blocks(tracks: Sequence[TextTrack]) -> list[int]:
-    """For each text the number of the caption it is a line of: lines below each other, of like height, at one time."""
-    blocks = list(range(len(tracks)))
-    for i, a in enumerate(tracks):
-        for j, b in enumerate(tracks[:i]):
-            if _lines_of_one(a, b):
-                old, new = blocks[i], blocks[j]
-                blocks = [new if n == old else n for n in blocks]
-    order = {n: k for k, n in enumerate(dict.fromkeys(blocks))}
-    return [order[n] for n in blocks]
-
-
-def _lines_of_one(a: TextTrack, b: TextTrack) -> bool:
-    upper, lower = sorted((a.box, b.box), key=lambda box: box[1])
-    heights = (upper[3] - upper[1], lower[3] - lower[1])
-    together = min(a.last, b.last) - max(a.first, b.first) + 1
-    across = min(upper[2], lower[2]) - max(upper[0], lower[0])
-    return (
-        together >= 0.5 * min(a.last - a.first + 1, b.last - b.first + 1)
-        and max(heights) <= 1.8 * min(heights)
-        and lower[1] - upper[3] < 0.8 * min(heights)
-        and across >= 0.3 * min(upper[2] - upper[0], lower[2] - lower[0])
-    )
-
-
-def _segment(track: TextTrack, block: int, language: str | None, clip: Clip) -> Segment:
-    stay = Stay.of(track, clip)
-    found = overlay_evidence(track, stay, clip)
+def _segment(track: TextTrack, block: int, language: str | None, kept: Sequence[TextTrack], clip: Clip) -> Segment:
+    in_place = strokes_in_place(track, clip)
+    stay = Stay.of(track, in_place, clip)
+    texts = [t.box for t in kept if t.first <= track.last + 1 and track.first <= t.last + 1]
+    found = overlay_evidence(track, stay, in_place, texts, clip)
     height, width = clip.frames.shape[1:3]
     box: Box = (track.box[0] / width, track.box[1] / height, track.box[2] / width, track.box[3] / height)
     data: dict[str, Any] = {
@@ -314,7 +276,7 @@ def _segment(track: TextTrack, block: int, language: str | None, clip: Clip) -> 
         "language": language,
         "is_overlay": found.is_overlay,
         "evidence": found.reason,
-        "stands": found.stands,
+        "in_place": round(in_place, 2),
         "ring_change": found.ring_change,
         "picture_change": found.picture_change,
         "hits": track.last - track.first + 1,

@@ -1,0 +1,131 @@
+"""What the 478 points of mediapipe's face mesh say about eyes, head, mouth and brows: plain geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analyzers.common.eyelids import CLOSED_OPENNESS
+
+MEASURES = (
+    "track",
+    "face_px",
+    "eye_px",
+    "eye_openness",
+    "gaze_yaw_deg",
+    "gaze_pitch_deg",
+    "head_yaw_deg",
+    "head_pitch_deg",
+    "head_roll_deg",
+    "mouth_open",
+    "mouth_width",
+    "brow_height",
+)
+"""Columns of the array `mesh` in the tracks of eye_tracking.
+
+track: of face_detection. face_px: height of its box, eye_px: width of the wider eye, both in pixels of the original.
+eye_openness: eye aspect ratio, 0 closed, 0.25-0.4 open. Yaw: positive to the right of the picture; pitch: positive up;
+roll: positive clockwise; head: of the face, gaze: of head and eyes together, 0 into the camera. mouth_open: gap between
+the lips; mouth_width: from corner to corner; brow_height: of the brows over the upper lids; these three as parts of the
+distance between the outer corners of the eyes.
+"""
+
+CROP_PX = 256
+"""Side of the square that the mesh model is given; the face takes the middle half."""
+
+_EYES = ((33, 160, 158, 133, 153, 144, 468), (362, 385, 387, 263, 373, 380, 473))
+"""Of the eye on the left of the picture, then the right: left corner, two points of the upper lid, right corner, two of
+the lower lid (the six points of Soukupová and Čech 2016), middle of the iris."""
+_FOREHEAD, _CHIN = 10, 152
+_LIPS, _CORNERS = (13, 14), (61, 291)
+_BROWS_OVER_LIDS = ((66, 159), (105, 159), (296, 386), (334, 386))
+
+HEAD_PITCH_AT_REST_DEG = -6.0
+"""Pitch of the line from chin to forehead in faces turned straight to the camera (measured: -4 to -11)."""
+IRIS_AT_REST = -0.13
+"""Height of the iris over the line between the corners, in half eye widths, in eyes that look straight ahead."""
+HALF_EYE_PER_EYEBALL_RADIUS = 1.25
+"""The slit of an eye is about 30 mm wide, the eyeball 24 mm thick."""
+
+
+def face_crop(picture: np.ndarray, box: Sequence[float]) -> tuple[np.ndarray, float]:
+    """The face in the middle of a square, filled up with black beyond the picture.
+
+    Args:
+        picture: (height, width, 3) uint8.
+        box: the face, xyxy in fractions of the picture.
+
+    Returns:
+        (crop, px): (`CROP_PX`, `CROP_PX`, 3) uint8, and how many pixels of the picture one of the crop is wide.
+    """
+    import cv2
+
+    height, width = picture.shape[:2]
+    side = 2.0 * max((box[2] - box[0]) * width, (box[3] - box[1]) * height, 1.0)
+    middle_x, middle_y = (box[0] + box[2]) / 2 * width, (box[1] + box[3]) / 2 * height
+    scale = CROP_PX / side
+    shift = [[scale, 0.0, CROP_PX / 2 - middle_x * scale], [0.0, scale, CROP_PX / 2 - middle_y * scale]]
+    smaller = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.warpAffine(picture, np.array(shift), (CROP_PX, CROP_PX), flags=smaller), 1 / scale
+
+
+def measures(points: np.ndarray) -> dict[str, float]:
+    """The measures of one face, without `track` and `face_px`.
+
+    Args:
+        points: (478, 3) x, y, z in pixels of the original; z grows away from the camera.
+
+    Returns:
+        By name of `MEASURES`. Gaze is NaN where the eyes are closed.
+    """
+    axes = head_axes(points)
+    across, down, _ = axes
+    corners_px = float(np.linalg.norm(points[263] - points[33]))
+    widths_px = np.array([np.linalg.norm(points[e[3], :2] - points[e[0], :2]) for e in _EYES])
+    # The eye further away is seen from the side and narrow: it says less.
+    share = widths_px**2 / max(float((widths_px**2).sum()), 1e-9)
+    openness = float(share @ [eye_aspect_ratio(points[list(e[:6])]) for e in _EYES])
+    iris = share @ np.array([iris_offset(points, e, axes) for e in _EYES])
+    head_yaw = float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
+    head_pitch = float(-np.degrees(np.arcsin(np.clip(down[2], -1, 1)))) - HEAD_PITCH_AT_REST_DEG
+    eye_yaw, eye_pitch = np.degrees(
+        np.arcsin(np.clip(HALF_EYE_PER_EYEBALL_RADIUS * (iris - (0.0, IRIS_AT_REST)), -1, 1))
+    )
+    closed = openness < CLOSED_OPENNESS
+    return {
+        "eye_px": float(widths_px.max()),
+        "eye_openness": openness,
+        "gaze_yaw_deg": np.nan if closed else head_yaw + float(eye_yaw),
+        "gaze_pitch_deg": np.nan if closed else head_pitch - float(eye_pitch),
+        "head_yaw_deg": head_yaw,
+        "head_pitch_deg": head_pitch,
+        "head_roll_deg": float(np.degrees(np.arctan2(across[1], across[0]))),
+        "mouth_open": float(np.linalg.norm(points[_LIPS[0]] - points[_LIPS[1]])) / corners_px,
+        "mouth_width": float(np.linalg.norm(points[_CORNERS[0]] - points[_CORNERS[1]])) / corners_px,
+        "brow_height": float(np.mean([(points[lid] - points[brow]) @ down for brow, lid in _BROWS_OVER_LIDS]))
+        / corners_px,
+    }
+
+
+def head_axes(points: np.ndarray) -> np.ndarray:
+    """Unit vectors of the head in the picture, as rows: across (to the right of the picture), down, into the head."""
+    across = points[263] - points[33]
+    across = across / max(float(np.linalg.norm(across)), 1e-9)
+    inward = np.cross(across, points[_CHIN] - points[_FOREHEAD])
+    inward = inward / max(float(np.linalg.norm(inward)), 1e-9)
+    return np.stack([across, np.cross(inward, across), inward])
+
+
+def eye_aspect_ratio(eye: np.ndarray) -> float:
+    """Height of an eye by its width (Soukupová and Čech 2016): (6, 3) left, two upper, right, two lower points."""
+    width = float(np.linalg.norm(eye[0, :2] - eye[3, :2]))
+    heights = np.linalg.norm(eye[1, :2] - eye[5, :2]) + np.linalg.norm(eye[2, :2] - eye[4, :2])
+    return float(heights) / (2 * max(width, 1e-9))
+
+
+def iris_offset(points: np.ndarray, eye: Sequence[int], axes: np.ndarray) -> np.ndarray:
+    """Where the iris is between the corners of the eye, along the head's axes, in half eye widths: across, down."""
+    left, right, iris = points[eye[0]], points[eye[3]], points[eye[6]]
+    half_px = max(float(np.linalg.norm(right - left)) / 2, 1e-9)
+    return axes[:2] @ (iris - (left + right) / 2) / half_px

@@ -1,0 +1,211 @@
+"""Rendered text at known times and places; then the pictures and clips whose lettering is known."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from analyzers.contract import Analysis, Segment
+from tests.media import (
+    SHARED_MEDIA,
+    run_analyzer,
+    shared_clip,
+    shared_file,
+    shared_truth,
+    still,
+    synthetic_clip,
+    texture,
+)
+
+HEIGHT, WIDTH, FPS = 640, 360, 20.0
+
+
+@cache
+def font(size_px: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(files("matplotlib") / "mpl-data/fonts/ttf/DejaVuSans-Bold.ttf"), size_px)
+
+
+def write(picture: np.ndarray, text: str, x: float, y: float, size_px: int = 30) -> np.ndarray:
+    image = Image.fromarray(picture)
+    ImageDraw.Draw(image).text((x, y), text, "white", font(size_px), anchor="mm", stroke_width=3, stroke_fill="black")
+    return np.asarray(image)
+
+
+def pan(seconds: float, wide: np.ndarray, px: int = 4) -> list[np.ndarray]:
+    return [wide[:, i * px : i * px + WIDTH] for i in range(round(seconds * FPS))]
+
+
+def measured(clip: object) -> Analysis:
+    outcome = run_analyzer("text_overlay", clip)
+    assert outcome.status in ("ok", "no_signal"), outcome.reason
+    assert outcome.analysis is not None
+    return outcome.analysis
+
+
+def one(segments: list[Segment], text: str) -> Segment:
+    found = [s for s in segments if s.data["text"] == text]
+    assert len(found) == 1, f"{text!r} among {[s.data['text'] for s in segments]}"
+    return found[0]
+
+
+def letter_errors(read: str, truth: str) -> int:
+    """Edit distance (Levenshtein)."""
+    row = list(range(len(truth) + 1))
+    for i, a in enumerate(read, 1):
+        above, row[0] = row[0], i
+        for j, b in enumerate(truth, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (a != b))
+    return row[-1]
+
+
+@cache
+def two_captions() -> Analysis:
+    """A German caption at 1.0-2.5 s and an English one at 3.0-4.5 s in the same place, over a moving picture."""
+    frames = pan(5, np.asarray(texture(HEIGHT, WIDTH + 400, scale_px=40) // 2))
+    for i, frame in enumerate(frames):
+        if 20 <= i < 50:
+            frames[i] = write(write(frame, "Schöne Grüße", 180, 480), "aus der Straße!", 180, 530)
+        if 60 <= i < 90:
+            frames[i] = write(frame, "Wait for the end", 180, 500)
+    return measured(synthetic_clip(frames, FPS))
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "start_s", "end_s"),
+    [("Schöne Grüße", "de", 1.0, 2.5), ("aus der Straße!", "de", 1.0, 2.5), ("Wait for the end", "en", 3.0, 4.5)],
+)
+def test_captions_over_a_moving_picture_are_overlays_with_text_language_and_times(text, language, start_s, end_s):
+    caption = one(list(two_captions().segments), text)
+    assert caption.label == "overlay"
+    assert caption.data["is_overlay"] is True
+    assert caption.data["language"] == language
+    assert caption.start_s == pytest.approx(start_s, abs=2 / FPS)
+    assert caption.end_s == pytest.approx(end_s, abs=2 / FPS)
+    assert caption.box is not None
+    x0, y0, x1, y1 = caption.box
+    assert (x0 + x1) / 2 == pytest.approx(0.5, abs=0.02)
+    assert 450 / HEIGHT < y0 < y1 < 560 / HEIGHT
+
+
+def test_lines_of_one_caption_share_a_block():
+    blocks = {s.data["text"]: s.data["block"] for s in two_captions().segments}
+    assert blocks["Schöne Grüße"] == blocks["aus der Straße!"] != blocks["Wait for the end"]
+
+
+def test_lettering_that_moves_with_the_scene_is_no_overlay():
+    wall = write(np.asarray(texture(HEIGHT, WIDTH + 400, scale_px=40) // 2), "BAKERY", 420, 300, 40)
+    sign = one(list(measured(synthetic_clip(pan(3, wall), FPS)).segments), "BAKERY")
+    assert sign.label == "scene_text"
+    assert sign.data["is_overlay"] is False
+
+
+def test_in_a_still_shot_nobody_can_tell():
+    picture = write(np.full((HEIGHT, WIDTH, 3), 90, np.uint8), "Hello there", 180, 320)
+    text = one(list(measured(synthetic_clip(still(picture, 2, FPS), FPS)).segments), "Hello there")
+    assert text.label == "text"
+    assert text.data["is_overlay"] is None
+    assert (text.start_s, text.end_s) == (0.0, pytest.approx(2.0, abs=0.01))
+
+
+def test_a_caption_that_pops_up_in_a_still_shot_is_an_overlay():
+    wall = texture(HEIGHT, WIDTH, scale_px=60) // 2
+    frames = [*still(wall, 1, FPS), *still(write(wall, "Surprise", 180, 320), 2, FPS)]
+    text = one(list(measured(synthetic_clip(frames, FPS)).segments), "Surprise")
+    assert text.label == "overlay"
+    assert text.start_s == pytest.approx(1.0, abs=1 / FPS)
+
+
+def test_a_counter_is_one_text_with_a_reading_each_second():
+    frames = [write(np.full((HEIGHT, WIDTH, 3), 60, np.uint8), f"{i:05d}", 180, 320, 48) for i in range(80)]
+    counter = one(list(measured(synthetic_clip(frames, FPS)).segments), "00000")
+    assert counter.data["readings"] == [[0.0, "00000"], [1.0, "00020"], [2.0, "00040"], [3.0, "00060"]]
+
+
+@pytest.mark.parametrize("picture", [np.zeros((64, 64, 3), np.uint8), texture(HEIGHT, WIDTH)], ids=["black", "pattern"])
+def test_no_text_says_so(picture):
+    analysis = measured(synthetic_clip(still(picture, 1, FPS), FPS))
+    assert not analysis.segments
+    assert analysis.reason
+
+
+def test_a_picture_that_does_not_change_is_looked_at_once():
+    picture = write(np.full((HEIGHT, WIDTH, 3), 90, np.uint8), "Hello there", 180, 320)
+    assert measured(synthetic_clip(still(picture, 3, FPS), FPS)).summary["detections"] == 1
+
+
+PICTURES = (
+    "german_buelowstrasse.png",
+    "german_word_leider.jpg",
+    "sign_epping.jpg",
+    "english_who_poster.png",
+    "book_acknowledgements.jpg",
+    "number_8055.png",
+)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_known_pictures_are_read(name):
+    picture = np.asarray(Image.open(shared_file(f"image/{name}")).convert("RGB"))
+    read = [s.data["text"] for s in measured(synthetic_clip(still(picture, 0.5, 4.0), 4.0)).segments]
+    for line in shared_truth(f"image/{name}")["lines"]:
+        assert min(letter_errors(text, line) for text in read) <= 0.1 * len(line), f"{line!r} among {read}"
+
+
+@pytest.mark.parametrize("name", ["coffee_no_people.png", "five_friends.jpg", "man_portrait.png"])
+def test_pictures_without_text_have_none(name):
+    picture = np.asarray(Image.open(shared_file(f"image/{name}")).convert("RGB"))
+    assert not measured(synthetic_clip(still(picture, 0.5, 4.0), 4.0)).segments
+
+
+@pytest.mark.parametrize("name", ["bikes.mp4", "testvideo.mp4", "face_noface.mov", "big_buck_bunny_0_30.webm"])
+def test_known_clips_are_read_at_the_known_times(name):
+    segments = measured(shared_clip(f"video/{name}")).segments
+    captions: dict[int, list[Segment]] = {}
+    for s in segments:
+        captions.setdefault(s.data["block"], []).append(s)
+    read = {" ".join(s.data["text"] for s in lines): lines for lines in captions.values()}
+    for truth in shared_truth(f"video/{name}")["visible_text"]:
+        best = min(read, key=lambda text: letter_errors(text, truth["text"]))
+        assert letter_errors(best, truth["text"]) <= 0.1 * len(truth["text"]), f"{truth['text']!r} among {list(read)}"
+        start_s, end_s = truth["t"]
+        assert min(s.start_s for s in read[best]) == pytest.approx(start_s, abs=0.6)
+        assert max(s.end_s for s in read[best]) == pytest.approx(end_s, abs=0.7)
+
+
+def test_a_watermark_over_changing_pictures_is_an_overlay_and_a_taxi_sign_is_not():
+    assert {s.label for s in measured(shared_clip("video/testvideo.mp4")).segments} == {"overlay"}
+    assert {s.label for s in measured(shared_clip("video/bikes.mp4")).segments} == {"scene_text"}
+
+
+def test_mirrored_handwriting_is_read_and_marked():
+    segments = measured(shared_clip("video/awesome_movie.mov")).segments
+    assert [s.data["text"] for s in sorted(segments, key=lambda s: s.data["text"])] == ["AWESOME", "FIXTURE", "MOVIE"]
+    assert all(s.data["mirrored"] and s.label == "scene_text" for s in segments)
+
+
+def test_burned_in_counters_are_read_at_the_known_times():
+    segments = measured(shared_clip("video/smpte-2997.mp4")).segments
+    for truth in shared_truth("video/smpte-2997.mp4")["visible_text_at"]:
+        at = [text for s in segments for time_s, text in s.data["readings"] if abs(time_s - truth["t"]) < 0.02]
+        assert sorted(at) == sorted(truth["text"])
+
+
+WITHOUT_TEXT = (
+    "nasa_13013.mp4",
+    "friday.mp4",
+    "grid_bbaf2n.mpg",
+    "grid_lbbc2a.mpg",
+    "sideways_movie.mov",
+    "hdr10-av1.mp4",
+    "asl_walk.mkv",
+)
+
+
+@pytest.mark.skipif(not SHARED_MEDIA.exists(), reason="../shared/media is not on this machine")
+@pytest.mark.parametrize("name", WITHOUT_TEXT)
+def test_clips_without_text_have_none(name):
+    assert not measured(shared_clip(f"video/{name}")).segments

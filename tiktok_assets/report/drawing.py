@@ -1,0 +1,207 @@
+"""What the report page draws: rows, curves and boxes as plain numbers and SVG paths, pictures as small JPEGs."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from analyzers.clip import Clip
+from tiktok_assets.report.wording import clock, number, split_unit
+
+MAX_STACKED = 4
+"""Rows a lane may have where segments overlap."""
+MAX_DRAWN_SPANS = 1_000
+CURVE_POINTS = 240
+MAX_CURVES = 4
+MAX_HITS = 2_500
+FILM_HEIGHT_PX = 72
+FILM_WIDTH_PX = 760
+"""Size of the strip of pictures on a wide screen; only how many pictures there are follows from it."""
+CURVE_CHOICE = ("loudness", "level", "rms", "motion", "speed", "energy", "pace", "pitch", "brightness", "count")
+"""Which of an analyzer's series stands in the timeline: the first of these that its name contains."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilmPicture:
+    """One picture of the strip above the timeline and the stretch that it stands for."""
+
+    start_s: float
+    end_s: float
+    jpeg: bytes
+    opens_shot: bool
+    """Whether a shot begins with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A series over time, drawn in a field of 240 x 32."""
+
+    title: str
+    line: str
+    area: str
+    lowest: str
+    highest: str
+
+
+def film_strip(clip: Clip, report: Mapping[str, Any]) -> list[FilmPicture]:
+    """Small pictures in even steps that never mix two shots; none for a clip without pictures.
+
+    Args:
+        clip: the decoded video.
+        report: its report; shots are taken from cut_analysis where that has a result.
+    """
+    if not clip.has_video or not clip.video_end_s:
+        return []
+    found = report["analyzer_results"].get("cut_analysis", {}).get("segments", [])
+    inner = sorted({s["start_s"] for s in found if s["label"] == "shot"})
+    bounds = [0.0, *(t for t in inner if 0 < t < clip.video_end_s), clip.video_end_s]
+    slots = min(28, max(5, round(FILM_WIDTH_PX / (FILM_HEIGHT_PX * clip.width / clip.height))))
+    slot_s = clip.video_end_s / slots
+    pictures = []
+    for start_s, end_s in pairwise(bounds):
+        count = max(1, round((end_s - start_s) / slot_s))
+        edges = np.linspace(start_s, end_s, count + 1)
+        for i, (a, b) in enumerate(pairwise(edges)):
+            inside = np.flatnonzero((clip.frame_times_s >= a) & (clip.frame_times_s < b))
+            nearest = inside[len(inside) // 2] if len(inside) else np.abs(clip.frame_times_s - (a + b) / 2).argmin()
+            pictures.append(FilmPicture(float(a), float(b), _jpeg(clip.frames[nearest]), i == 0))
+    return pictures if len(pictures) <= 3 * slots else _thinned(pictures, 3 * slots)
+
+
+def _thinned(pictures: list[FilmPicture], count: int) -> list[FilmPicture]:
+    """Every n-th picture, each standing for the ones left out after it."""
+    kept = [pictures[i] for i in np.linspace(0, len(pictures) - 1, count).astype(int)]
+    ends = [p.start_s for p in kept[1:]] + [pictures[-1].end_s]
+    return [FilmPicture(p.start_s, end_s, p.jpeg, p.opens_shot) for p, end_s in zip(kept, ends, strict=True)]
+
+
+def _jpeg(rgb: np.ndarray) -> bytes:
+    from io import BytesIO
+
+    from PIL import Image
+
+    picture = Image.fromarray(np.asarray(rgb))
+    picture.thumbnail((4 * FILM_HEIGHT_PX, 2 * FILM_HEIGHT_PX))
+    out = BytesIO()
+    picture.save(out, "JPEG", quality=72, optimize=True)
+    return out.getvalue()
+
+
+def ticks(duration_s: float) -> list[tuple[float, str]]:
+    """Position in percent and text of at most 13 marks."""
+    if not duration_s:
+        return []
+    steps_s = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
+    step_s = next((s for s in steps_s if duration_s / s <= 12), duration_s / 12)
+    digits = 0 if step_s >= 1 else 1
+    return [
+        (round(100 * i * step_s / duration_s, 3), clock(i * step_s, duration_s, digits))
+        for i in range(int(duration_s / step_s + 1e-9) + 1)
+    ]
+
+
+def stacked(segments: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The row of each segment such that segments that overlap stand below each other, in at most `MAX_STACKED`."""
+    free_from: list[float] = []
+    rows = []
+    for s in segments:
+        row = next((i for i, end_s in enumerate(free_from) if end_s <= s["start_s"] + 1e-6), len(free_from))
+        if row == MAX_STACKED:
+            row = free_from.index(min(free_from))
+        elif row == len(free_from):
+            free_from.append(0.0)
+        free_from[row] = max(free_from[row], s["end_s"])
+        rows.append(row)
+    return rows
+
+
+def spans(segments: Iterable[Mapping[str, Any]], duration_s: float) -> str:
+    """An SVG path, 1000 wide and 1 high, of where segments are; what lies within a thousandth is joined."""
+    if not duration_s:
+        return ""
+    cells = np.zeros(MAX_DRAWN_SPANS + 1, bool)
+    for s in segments:
+        first = min(MAX_DRAWN_SPANS - 1, int(s["start_s"] / duration_s * MAX_DRAWN_SPANS))
+        cells[first : max(first + 1, math.ceil(s["end_s"] / duration_s * MAX_DRAWN_SPANS))] = True
+    cells[-1] = False
+    edges = np.flatnonzero(np.diff(cells, prepend=False))
+    return "".join(f"M{a} 0h{b - a}v1h-{b - a}z" for a, b in zip(edges[::2], edges[1::2], strict=True))
+
+
+def palette(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The colours with shares in an analyzer's data, if it has such."""
+    entries = data.get("palette")
+    if not isinstance(entries, list):
+        return []
+    return [
+        e
+        for e in entries[:12]
+        if isinstance(e, Mapping)
+        and re.fullmatch(r"#[0-9a-fA-F]{6}", str(e.get("hex")))
+        and isinstance(e.get("share"), (int, float))
+        and 0 < e["share"] <= 1
+    ]
+
+
+def curves(tracks: Mapping[str, np.ndarray], duration_s: float) -> list[Curve]:
+    """The series among an analyzer's tracks that have times, the one for the timeline first."""
+    clocks = {k: np.asarray(v, float) for k, v in tracks.items() if k.endswith("times_s") and np.ndim(v) == 1}
+    found = []
+    for name, series in tracks.items():
+        series = np.asarray(series)
+        if name in clocks or series.ndim != 1 or series.dtype.kind not in "fiu" or len(series) < 3 or not duration_s:
+            continue
+        own = clocks.get(f"{name}_times_s")
+        times_s = own if own is not None else next((c for c in clocks.values() if len(c) == len(series)), None)
+        if times_s is not None and len(times_s) == len(series) and np.isfinite(series).sum() >= 3:
+            found.append((name, times_s, series.astype(float)))
+
+    def rank(entry: tuple[str, Any, Any]) -> int:
+        return next((i for i, word in enumerate(CURVE_CHOICE) if word in entry[0]), len(CURVE_CHOICE))
+
+    return [_curve(*entry, duration_s) for entry in sorted(found, key=rank)[:MAX_CURVES]]
+
+
+def _curve(name: str, times_s: np.ndarray, series: np.ndarray, duration_s: float) -> Curve:
+    """Means over equal stretches; a stretch without finite values is a gap in the line."""
+    good = np.isfinite(series)
+    low, high = float(series[good].min()), float(series[good].max())
+    count = min(CURVE_POINTS, len(series))
+    cells = np.clip((times_s / duration_s * count).astype(int), 0, count - 1)
+    weight = np.bincount(cells[good], minlength=count)
+    sums = np.bincount(cells[good], series[good], count)
+    xs = (np.arange(count) + 0.5) * 240 / count
+    ys = 31 - 30 * (sums / np.maximum(weight, 1) - low) / ((high - low) or 1.0)
+    filled = np.flatnonzero(weight)
+    line, area = [], []
+    for run in np.split(filled, np.flatnonzero(np.diff(filled) > 3) + 1):
+        points = [f"{xs[i]:.1f} {ys[i]:.1f}" for i in run]
+        line.append("M" + "L".join(points))
+        area.append(f"M{xs[run[0]]:.1f} 32L{'L'.join(points)}L{xs[run[-1]]:.1f} 32z")
+    title, unit = split_unit(name)
+    unit = f" {unit}" if unit else ""
+    return Curve(title, "".join(line), "".join(area), f"{number(low, 3)}{unit}", f"{number(high, 3)}{unit}")
+
+
+def box_hits(tracks: Mapping[str, np.ndarray]) -> list[list[float]]:
+    """Rows of time in s, track, x0, y0, x1, y1 for drawing over the picture, at most `MAX_HITS` of them."""
+    rows: list[list[float]] = []
+    for name, hits in tracks.items():
+        times_s = tracks.get(f"{name}_times_s")
+        if times_s is None or np.ndim(hits) != 2 or hits.shape[1] != 6 or len(times_s) != len(hits):
+            continue
+        keep = np.isfinite(hits).all(axis=1)
+        table = np.column_stack([np.asarray(times_s)[keep], np.asarray(hits)[keep, :5]])
+        rows += [[round(float(v), 3) for v in row] for row in table]
+    rows.sort()
+    if len(rows) <= MAX_HITS:
+        return rows
+    last = bisect.bisect_right([r[0] for r in rows], rows[MAX_HITS][0]) - 1
+    return [r for r in rows if r[0] < rows[last][0]][:MAX_HITS]
