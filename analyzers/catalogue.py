@@ -16,9 +16,11 @@ CATALOGUE: dict[str, str] = {
     "audio_analysis": "analyzers.sound.audio_analysis:AudioAnalysis",
     "face_detection": "analyzers.people.face_detection:FaceDetection",
     "body_pose": "analyzers.people.body_pose:BodyPose",
+    "eye_tracking": "analyzers.people.eye_tracking:EyeTracking",
     "text_overlay": "analyzers.vision.text_overlay:TextOverlay",
     "comment_cta_detection": "analyzers.language.comment_cta_detection:CommentCtaDetection",
     "temporal_flow": "analyzers.joined.temporal_flow:TemporalFlow",
+    "audio_environment": "analyzers.sound.audio_environment:AudioEnvironment",
 }
 
 

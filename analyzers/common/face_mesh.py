@@ -62,12 +62,15 @@ def face_crop(picture: np.ndarray, box: Sequence[float]) -> tuple[np.ndarray, fl
     import cv2
 
     height, width = picture.shape[:2]
-    side = 2.0 * max((box[2] - box[0]) * width, (box[3] - box[1]) * height, 1.0)
-    middle_x, middle_y = (box[0] + box[2]) / 2 * width, (box[1] + box[3]) / 2 * height
-    scale = CROP_PX / side
-    shift = [[scale, 0.0, CROP_PX / 2 - middle_x * scale], [0.0, scale, CROP_PX / 2 - middle_y * scale]]
-    smaller = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return cv2.warpAffine(picture, np.array(shift), (CROP_PX, CROP_PX), flags=smaller), 1 / scale
+    side = max(2, round(2.0 * max((box[2] - box[0]) * width, (box[3] - box[1]) * height)))
+    left = round((box[0] + box[2]) / 2 * width - side / 2)
+    top = round((box[1] + box[3]) / 2 * height - side / 2)
+    crop = np.zeros((side, side, 3), np.uint8)
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + side), min(height, top + side)
+    if x1 > x0 and y1 > y0:
+        crop[y0 - top : y1 - top, x0 - left : x1 - left] = picture[y0:y1, x0:x1]
+    how = cv2.INTER_AREA if side > CROP_PX else cv2.INTER_LINEAR
+    return cv2.resize(crop, (CROP_PX, CROP_PX), interpolation=how), side / CROP_PX
 
 
 def measures(points: np.ndarray) -> dict[str, float]:

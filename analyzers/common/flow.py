@@ -33,7 +33,7 @@ class GlobalMotion:
 
 
 def corner_points(luma: np.ndarray) -> np.ndarray:
-    """The best corner of each cell (Shi and Tomasi, "Good Features to Track", 1994): (points, 1, 2) float32, x and y."""
+    """The best corner of each cell (Shi and Tomasi, "Good Features to Track", 1994): (points, 1, 2) float32, x, y."""
     import cv2
 
     quality = cv2.cornerMinEigenVal(luma, 5, ksize=3)
@@ -107,8 +107,8 @@ def global_motion(before: np.ndarray, after: np.ndarray) -> GlobalMotion | None:
 def is_background(points: np.ndarray, still: np.ndarray, moving: np.ndarray) -> bool:
     """Whether the points that keep still are the background of those that move, and no lettering on top of them.
 
-    They are if what moves is confined to a small part of the picture, or if they are many and either fill its left or
-    right side or lie all around; captions and watermarks do neither.
+    They are if what moves is confined to a small part of the picture, or if they are many and either are all there is
+    along its left or right side or lie all around; captions and watermarks are not.
 
     Args:
         points: all tracked points, (points, 2), in pixels.
@@ -118,12 +118,12 @@ def is_background(points: np.ndarray, still: np.ndarray, moving: np.ndarray) -> 
         return False
     low, high = points.min(axis=0), points.max(axis=0)
     block = np.minimum(4 * (points - low) / np.maximum(high - low, 1), 3).astype(int)
-    blocks_still, blocks_moving = np.zeros((2, 4, 4), int)
-    np.add.at(blocks_still, tuple(block[still].T), 1)
-    np.add.at(blocks_moving, tuple(block[moving].T), 1)
-    if (blocks_moving > 0).mean() < 0.4:
+    in_block = np.zeros((3, 4, 4), int)
+    for count, which in zip(in_block, (still, moving, np.ones_like(still)), strict=True):
+        np.add.at(count, tuple(block[which].T), 1)
+    if (in_block[1] > 0).mean() < 0.4:
         return True
-    side = ((blocks_still[[0, -1]] > 0).sum(axis=1) >= 3).any()
-    quarters = blocks_still.reshape(2, 2, 2, 2).sum(axis=(1, 3))
-    around = (quarters >= 2).sum() >= 3
-    return still.mean() >= 0.15 and bool(side or around)
+    still_beside, all_beside = in_block[0, [0, 3]].sum(axis=1), in_block[2, [0, 3]].sum(axis=1)
+    beside = ((still_beside >= 5) & (still_beside > 0.8 * all_beside)).any()
+    quarters = in_block[0].reshape(2, 2, 2, 2).sum(axis=(1, 3))
+    return still.mean() > 0.15 and bool(beside or (quarters >= 2).sum() >= 3)

@@ -84,7 +84,7 @@ def find_voice_regions(probability: np.ndarray, length_s: float) -> list[VoiceRe
     """Stretches of speech in order, from the probabilities of `voice_probability`.
 
     Speech begins at `START_PROBABILITY` and ends where the probability stays below `STOP_PROBABILITY` for `MIN_GAP_S`;
-    what is shorter than `MIN_SPEECH_S` or doubtful throughout is dropped, the rest padded by `PAD_S` inside 0..length_s.
+    what is shorter than `MIN_SPEECH_S` or doubtful throughout is dropped, the rest padded by `PAD_S` inside the sound.
     """
     speaking = np.zeros(len(probability), bool)
     on = False

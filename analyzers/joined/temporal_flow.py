@@ -43,13 +43,13 @@ class TemporalFlow(Analyzer):
     that videos compare; the weights are a convention, not a measurement of viewers.
 
     Segments. Phases, which fill the clip: "slow", "medium", "fast", with `data`: `pace` (mean, 0-1), `trend` ("rising",
-    "falling", "steady"), `cuts` (count), `motion_levels` (mean, None where unknown), `onsets_per_s` (None where unknown).
-    Events without length: "pace_up" and "pace_down" between phases (`from_pace`, `to_pace`), "motion_burst" (local
+    "falling", "steady"), `cuts` (count), `motion_levels` (mean) and `onsets_per_s`, both None where unknown. Events
+    without length: "pace_up" and "pace_down" between phases (`from_pace`, `to_pace`), "motion_burst" (local
     peak; `motion_levels`), "sound_rise" and "sound_drop" (`change_db` within half a second).
 
     Summary: `pace_mean`, `pace_first_3s`, `pace_last_3s`, `trend`, `phases`, and `inputs`: for cuts, motion and sound
-    "read", "none" (the video has no such track) or "missing" (could not be read; pace then stands on the rest).
-    Tracks: `pace`, `motion_levels` with their times; NaN where unknown. Empty: a single picture.
+    "read", "none" (the video has no sound track, hence no onsets) or "missing" (could not be read; pace then stands on
+    the rest). Tracks: `pace`, `motion_levels` with their times; NaN where unknown. Empty: a single picture.
 
     Gets wrong: speech counts as sound events like drums do; a subject that fills the picture moves as much as a camera;
     flicker of light is motion; below 4 pictures a second motion is unknown.
@@ -69,7 +69,7 @@ class TemporalFlow(Analyzer):
         if len(clip.times_s) < 2:
             return Analysis.nothing("a single picture has no pace", backend="numpy")
         cuts_s, blends_s = cut_times(results["cut_analysis"].segments)
-        grid_s = np.arange(HOP_S / 2, clip.duration_s, HOP_S)
+        grid_s = np.arange(min(HOP_S, clip.duration_s) / 2, clip.duration_s, HOP_S)
         motion_times_s, motion = motion_curve(clip, cuts_s, blends_s)
         heard = results.get("audio_analysis")
         onsets_s = heard.tracks.get("onset_times_s", np.zeros(0)) if heard else None
@@ -86,10 +86,8 @@ class TemporalFlow(Analyzer):
             ),
         }
         pace = combined(parts)
-        phases = [
-            _phase(first, last, label, grid_s, pace, changes_s, motion_times_s, motion, onsets_s, clip)
-            for label, first, last in phases_of(pace)
-        ]
+        curves = _Curves(pace, changes_s, motion_times_s, motion, onsets_s, clip.duration_s)
+        phases = [_phase(label, first, end, curves) for label, first, end in phases_of(pace)]
         events = [*_pace_events(phases), *_motion_bursts(motion_times_s, motion), *_sound_jumps(heard, clip)]
         segments = sorted([*phases, *events], key=lambda s: (s.start_s, s.end_s == s.start_s))
         inputs = {
@@ -174,7 +172,7 @@ def combined(parts: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def phases_of(pace: np.ndarray) -> list[tuple[str, int, int]]:
-    """Runs of one pace as (label, first, end) on the grid; runs shorter than a second join the neighbour nearest in pace."""
+    """Runs of one pace as (label, first, end) on the grid; those below a second join the neighbour nearest in pace."""
     names = np.where(pace >= FAST, "fast", np.where(pace >= MEDIUM, "medium", "slow"))
     runs: list[tuple[str, int, int]] = []
     for label, indices in groupby(range(len(pace)), key=lambda i: str(names[i])):
@@ -210,28 +208,33 @@ def trend(pace: np.ndarray) -> str:
     return "rising" if change >= 0.15 else "falling" if change <= -0.15 else "steady"
 
 
-def _phase(
-    first: int,
-    end: int,
-    label: str,
-    grid_s: np.ndarray,
-    pace: np.ndarray,
-    changes_s: np.ndarray,
-    motion_times_s: np.ndarray,
-    motion: np.ndarray,
-    onsets_s: np.ndarray | None,
-    clip: Clip,
-) -> Segment:
+@dataclass(frozen=True)
+class _Curves:
+    pace: np.ndarray
+    """On a grid of `HOP_S`."""
+    changes_s: np.ndarray
+    motion_times_s: np.ndarray
+    motion: np.ndarray
+    onsets_s: np.ndarray | None
+    """None where the sound could not be read."""
+    duration_s: float
+
+
+def _phase(label: str, first: int, end: int, curves: _Curves) -> Segment:
     start_s = first * HOP_S
-    end_s = clip.duration_s if end == len(grid_s) else end * HOP_S
-    levels = motion[(motion_times_s >= start_s) & (motion_times_s < end_s) & np.isfinite(motion)]
-    heard = None if onsets_s is None else int(((onsets_s >= start_s) & (onsets_s < end_s)).sum())
+    end_s = curves.duration_s if end == len(curves.pace) else end * HOP_S
+
+    def inside(times_s: np.ndarray) -> np.ndarray:
+        return (times_s >= start_s) & (times_s < end_s)
+
+    levels = curves.motion[inside(curves.motion_times_s) & np.isfinite(curves.motion)]
+    onsets = None if curves.onsets_s is None else int(inside(curves.onsets_s).sum())
     data = {
-        "pace": round(float(pace[first:end].mean()), 3),
-        "trend": trend(pace[first:end]),
-        "cuts": int(((changes_s >= start_s) & (changes_s < end_s)).sum()),
+        "pace": round(float(curves.pace[first:end].mean()), 3),
+        "trend": trend(curves.pace[first:end]),
+        "cuts": int(inside(curves.changes_s).sum()),
         "motion_levels": round(float(levels.mean()), 2) if len(levels) else None,
-        "onsets_per_s": None if heard is None else round(heard / (end_s - start_s), 2),
+        "onsets_per_s": None if onsets is None else round(onsets / (end_s - start_s), 2),
     }
     return Segment(start_s, end_s, label, None, None, data)
 
@@ -251,13 +254,20 @@ def _motion_bursts(times_s: np.ndarray, motion: np.ndarray) -> list[Segment]:
     if not known.any():
         return []
     least = max(BURST_LEVELS, 2 * float(np.median(motion[known])))
-    bursts = []
-    for time_s, level in zip(times_s[known], motion[known], strict=True):
-        near = motion[known][np.abs(times_s[known] - time_s) <= 1.0]
-        if level >= least and level == near.max():
-            data = {"motion_levels": round(float(level), 2)}
-            bursts.append(Segment(float(time_s), float(time_s), "motion_burst", None, None, data))
-    return bursts
+    return [
+        Segment(float(time_s), float(time_s), "motion_burst", None, None, {"motion_levels": round(float(level), 2)})
+        for time_s, level in peaks(times_s[known], motion[known], least)
+    ]
+
+
+def peaks(times_s: np.ndarray, values: np.ndarray, least: float) -> list[tuple[float, float]]:
+    """(time_s, value) of the values from `least` on that are the largest within a second, by time; of equal ones the
+    first."""
+    found: list[tuple[float, float]] = []
+    for i in sorted(np.flatnonzero(values >= least), key=lambda i: (-values[i], i)):
+        if all(abs(times_s[i] - time_s) > 1.0 for time_s, _ in found):
+            found.append((float(times_s[i]), float(values[i])))
+    return sorted(found)
 
 
 def _sound_jumps(heard: Analysis | None, clip: Clip) -> list[Segment]:
@@ -272,11 +282,10 @@ def _sound_jumps(heard: Analysis | None, clip: Clip) -> list[Segment]:
     before = (total[middle] - total[left]) / np.maximum(middle - left, 1)
     after = (total[right] - total[middle]) / np.maximum(right - middle, 1)
     change_db = 10 * np.log10(np.maximum(after, 1e-6) / np.maximum(before, 1e-6))
-    jumps: list[Segment] = []
-    for i, time_s in enumerate(at_s):
-        near = np.abs(change_db[np.abs(at_s - time_s) <= 1.0])
-        if abs(change_db[i]) >= JUMP_DB and abs(change_db[i]) == near.max():
-            label = "sound_rise" if change_db[i] > 0 else "sound_drop"
-            data = {"change_db": round(float(change_db[i]), 1)}
-            jumps.append(Segment(float(round(time_s, 3)), float(round(time_s, 3)), label, None, None, data))
-    return jumps
+    jumps = peaks(at_s, np.round(np.abs(change_db), 1), JUMP_DB)
+    return [
+        Segment(
+            round(time_s, 3), round(time_s, 3), "sound_rise" if up > 0 else "sound_drop", None, None, {"change_db": up}
+        )
+        for time_s, up in ((t, round(float(change_db[np.argmin(np.abs(at_s - t))]), 1)) for t, _ in jumps)
+    ]

@@ -36,9 +36,10 @@ class EyeTracking(Analyzer):
 
     Segments: label "looking_at_camera", "left", "right", "up", "down" (where to in the picture, not for the person),
     "away" (head turned by more than 40 degrees); "eyes_closed" (longer than a blink); "blink". confidence: of gaze, the
-    share of its pictures that say the same by themselves (0-1). data: `track` (of face_detection), `eye_px` (width of the
-    eye in the original); gaze: `gaze_yaw_deg` (positive to the right of the picture), `gaze_pitch_deg` (positive up),
-    `head_yaw_deg`, `head_pitch_deg`; blink and eyes_closed: `openness` (lowest eye aspect ratio), `usual_openness`.
+    share (0-1) of its pictures that say the same by themselves. data: `track` (of face_detection), `eye_px` (width of
+    the eye in the original); gaze: `gaze_yaw_deg` (positive to the right of the picture), `gaze_pitch_deg` (positive
+    up), `head_yaw_deg`, `head_pitch_deg`; blink and eyes_closed: `openness` (lowest eye aspect ratio),
+    `usual_openness`.
 
     summary: `looking_at_camera_share` (of the time with a gaze), `blinks` and `blinks_per_minute` (of the time watched;
     None below 10 pictures a second), `eyes_closed_s`, `eye_px` (median), `watched_s`.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analyzers.clip import AUDIO_HZ
 from analyzers.common.spectra import bin_hz, power_frames
 
 SIZE, HOP = 4096, 2048
@@ -50,7 +51,7 @@ def find_key(audio: np.ndarray) -> Tonality:
     The key is None where peaks do not keep to a scale (speech, noise), where fewer than three pitch classes sound, or
     where no key fits clearly better than the others.
     """
-    semitones, weights = spectral_peaks(audio)
+    _, semitones, weights = spectral_peaks(audio)
     if not len(semitones):
         return Tonality(None, None, 0.0, 0.0, 0.0, 0.0)
     phase = np.average(np.exp(2j * np.pi * semitones), weights=weights)
@@ -66,8 +67,29 @@ def find_key(audio: np.ndarray) -> Tonality:
     return Tonality(best if sure else None, best, fit, margin, tuned, offset * 100)
 
 
-def spectral_peaks(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Peaks of the spectrum over time: pitch in semitones above C (440 Hz is 9 modulo 12), and amplitude."""
+def tuned_over_time(audio: np.ndarray, window_s: float, step_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How closely a sound keeps to one chromatic scale around each moment.
+
+    Returns:
+        times_s, tuned (0-1), notes (pitch classes with at least `PITCH_CLASS_SHARE`); each (windows,), and 0 where
+        nothing sounds.
+    """
+    frames, semitones, weights = spectral_peaks(audio)
+    peak_times_s = frames * (HOP / AUDIO_HZ)
+    times_s = np.arange(0, len(audio) / AUDIO_HZ, step_s)
+    tuned, notes = np.zeros(len(times_s)), np.zeros(len(times_s), np.int64)
+    for i, time_s in enumerate(times_s):
+        near = slice(*np.searchsorted(peak_times_s, [time_s - window_s / 2, time_s + window_s / 2]))
+        if (total := weights[near].sum()) > 0:
+            mean = (np.exp(2j * np.pi * semitones[near]) * weights[near]).sum() / total
+            tuned[i] = np.abs(mean)
+            classes = np.round(semitones[near] - np.angle(mean) / (2 * np.pi)).astype(np.int64) % 12
+            notes[i] = (np.bincount(classes, weights[near], 12) >= PITCH_CLASS_SHARE * total).sum()
+    return times_s, tuned, notes
+
+
+def spectral_peaks(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Peaks of the spectrum in time order: frame, pitch in semitones above C (440 Hz is 9 modulo 12), amplitude."""
     hz = bin_hz(SIZE)
     low, high = np.searchsorted(hz, [LOW_HZ, HIGH_HZ])
     power = np.concatenate([p[:, low - 1 : high + 1] for p in power_frames(audio, SIZE, HOP)])
@@ -79,7 +101,7 @@ def spectral_peaks(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     left, middle, right = (side[frame, column] for side in (before, here, after))
     shift = 0.5 * (left - right) / np.minimum(left - 2 * middle + right, -1e-6)
     peak_hz = (column + low + np.clip(shift, -0.5, 0.5)) * (hz[1] - hz[0])
-    return 12 * np.log2(peak_hz / 440.0) + 9, np.sqrt(power[:, 1:-1][frame, column])
+    return frame, 12 * np.log2(peak_hz / 440.0) + 9, np.sqrt(power[:, 1:-1][frame, column])
 
 
 def _fits(chroma: np.ndarray) -> np.ndarray:

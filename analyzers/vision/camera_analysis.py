@@ -19,23 +19,25 @@ class CameraAnalysis(Analyzer):
     """Tells how the camera moves, shot by shot, from the motion of the background.
 
     Corners are tracked over pairs of luma pictures about 1/12 s apart (pyramidal Lucas-Kanade with a check backwards),
-    never across a cut; RANSAC fits one shift, turn and scaling (see analyzers.common.flow). The median over 0.7 s decides
-    what the motion is called.
+    never across a cut; RANSAC fits one shift, turn and scaling (see analyzers.common.flow). The median over 0.7 s tells
+    what to call it.
 
     Segments fill every shot; label: "static", "pan_left", "pan_right", "tilt_up", "tilt_down", "zoom_in", "zoom_out",
-    "roll_left", "roll_right" (counter-clockwise, clockwise), "handheld" (moves without a lasting direction) or "unknown"
-    (nothing to hold on to, or no single motion explains the picture). It is the camera's direction: in a pan to the right
-    things move left. Where several go on at once, the one that moves the picture most gives the name.
+    "roll_left", "roll_right" (counter-clockwise, clockwise), "handheld" (moves without a lasting direction), "unknown"
+    (nothing to hold on to, or no single motion explains the picture). It is the camera's direction: in a pan to the
+    right things move left. Where several go on at once, the one that moves the picture most gives the name.
     data: pan_frame_widths_per_s (positive: right), tilt_frame_heights_per_s (positive: up), zoom_per_s (growth of the
-    logarithm of the scale; positive: in), roll_deg_per_s (positive: clockwise), shake_frame_widths_per_s (root mean square
-    of what is left of the motion after its own median), inlier_share (0-1). None of them for "unknown" but inlier_share.
-    Confidence: the share of tracked points that move alike.
-    Summary: camera (the known label that holds longest), shares of the labels in the clip's pictures, mean_shake.
+    logarithm of the scale; positive: in), roll_deg_per_s (positive: clockwise), shake_frame_widths_per_s (how
+    much pan and tilt differ from one pair to the next, as a standard deviation), inlier_share (0-1); of "unknown" only
+    the last.
+    Confidence: inlier_share, the share of tracked points that move alike.
+    Summary: camera (the known label that holds longest), shares (of the clip, by label), mean_shake_frame_widths_per_s.
     Tracks: pan, tilt, zoom, roll (units as above) and inlier_share per pair, NaN where unknown; camera_times_s.
 
     Nothing: a single picture, or none with enough corners (black, plain, blurred).
-    What it gets wrong: a walk forwards reads as zoom in; a dolly or truck as a pan; a subject that fills the frame reads
-    as camera; digital zooms count as zooms; a zoom about a point off the middle also shows as pan or tilt.
+    What it gets wrong: a walk forwards reads as zoom in, a dolly or truck as pan; a subject that fills the frame, or
+    moves before a background without corners, reads as camera; large lettering over a scene without corners reads as
+    static; a zoom about a point off the middle also shows as pan or tilt.
     """
 
     spec = AnalyzerSpec(
@@ -151,6 +153,17 @@ def motion_rates(clip: Clip, pairs: Sequence[tuple[int, int]], motions: Sequence
     return rows
 
 
+def shake(pan_and_tilt: np.ndarray) -> float:
+    """How restless a camera is: spread of the differences between neighbouring rows of (pairs, 2), robust to outliers.
+
+    A steady camera gives 0 at any speed; independent noise in each row gives its standard deviation.
+    """
+    if len(pan_and_tilt) < 3:
+        return 0.0
+    jumps = np.median(np.abs(np.diff(pan_and_tilt, axis=0)), axis=0)
+    return float(np.hypot(*jumps) * 1.4826 / np.sqrt(2))
+
+
 def _runs(labels: Sequence[str]) -> list[tuple[int, int]]:
     """First and end index of each stretch of equal labels."""
     starts = [i for i in range(len(labels)) if i == 0 or labels[i] != labels[i - 1]]
@@ -191,7 +204,7 @@ def _segment(label: str, start_s: float, end_s: float, rates: np.ndarray) -> Seg
         "tilt_frame_heights_per_s": round(float(tilt), 4),
         "zoom_per_s": round(float(zoom), 4),
         "roll_deg_per_s": round(float(roll), 2),
-        "shake_frame_widths_per_s": round(float(np.sqrt(np.square(known[:, 1:3] - (pan, tilt)).sum(1).mean())), 4),
+        "shake_frame_widths_per_s": round(shake(known[:, 1:3]), 4),
         "inlier_share": inliers,
     }
     return Segment(start_s, end_s, label, inliers, data=data)

@@ -105,7 +105,7 @@ def values(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def split_unit(key: str) -> tuple[str, str]:
-    found = re.fullmatch(rf"(.+)_({'|'.join(UNITS)})(_(?:max|min|mean|median|sd))?", key)
+    found = re.fullmatch(rf"(.+?)_({'|'.join(UNITS)})(_(?:max|min|mean|median|sd))?", key)
     return (readable(found[1] + (found[3] or "")), UNITS[found[2]]) if found else (readable(key), "")
 
 

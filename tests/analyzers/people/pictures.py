@@ -21,6 +21,12 @@ def astronaut() -> np.ndarray:
     return picture()
 
 
+@functools.cache
+def astronaut_close() -> np.ndarray:
+    """Her head and shoulders, twice as large: (640, 640, 3) uint8."""
+    return np.ascontiguousarray(astronaut()[:320, 64:384].repeat(2, axis=0).repeat(2, axis=1))
+
+
 def face_on_wall(left_px: float = 110, top_px: float = 30, wall: tuple[int, int] = (360, 480)) -> np.ndarray:
     """The astronaut's head (200 px square) on a grey wall of (height, width); without a face if it lies outside."""
     head = astronaut()[20:220, 120:320]
