@@ -17,10 +17,13 @@ CATALOGUE: dict[str, str] = {
     "face_detection": "analyzers.people.face_detection:FaceDetection",
     "body_pose": "analyzers.people.body_pose:BodyPose",
     "eye_tracking": "analyzers.people.eye_tracking:EyeTracking",
+    "face_emotion": "analyzers.people.face_emotion:FaceEmotion",
     "text_overlay": "analyzers.vision.text_overlay:TextOverlay",
     "comment_cta_detection": "analyzers.language.comment_cta_detection:CommentCtaDetection",
     "temporal_flow": "analyzers.joined.temporal_flow:TemporalFlow",
     "audio_environment": "analyzers.sound.audio_environment:AudioEnvironment",
+    "cross_analyzer_intelligence": "analyzers.joined.cross_analyzer_intelligence:CrossAnalyzerIntelligence",
+    "sound_effects": "analyzers.sound.sound_effects:SoundEffects",
 }
 
 

@@ -235,7 +235,7 @@ class Analyzer(ABC):
 
 
 def _segment_from_json(data: Mapping[str, Any]) -> Segment:
-    return Segment(**data | {"box": tuple(data["box"]) if data["box"] else None})
+    return Segment(**{**data, "box": tuple(data["box"]) if data["box"] else None})
 
 
 def _check_spec(cls: type, spec: AnalyzerSpec) -> None:

@@ -395,7 +395,7 @@ class _ArrayWriter:
         self.header_bytes = self.file.tell()
 
     def append(self, picture: np.ndarray) -> None:
-        self.file.write(memoryview(np.ascontiguousarray(picture)).cast("B"))
+        self.file.write(np.ascontiguousarray(picture).data)
         self.count += 1
 
     def close(self) -> None:

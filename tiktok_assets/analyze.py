@@ -15,7 +15,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from analyzers.catalogue import CATALOGUE, with_upstream
 from analyzers.errors import UnknownAnalyzer
-from tiktok_assets.download import DownloadError, source_key
+from tiktok_assets.download import DownloadError, DownloadSettings, SettingsError, source_key
+from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.runs import asset_names, contiguous_batches, execute, local_instance, register
 from tiktok_assets.store import Store, VideoFolder
 
@@ -30,7 +31,8 @@ def analyze_sources(sources: Sequence[str], only: Sequence[str] = ()) -> int:
     console = Console(stderr=True)
     try:
         names = with_upstream(tuple(only)) if only else tuple(CATALOGUE)
-    except UnknownAnalyzer as error:
+        DownloadSettings.from_environment()
+    except (UnknownAnalyzer, SettingsError) as error:
         console.print(f"[red]{error}[/red]")
         return 2
     store = Store.from_environment()
@@ -80,7 +82,7 @@ def _run(instance: dg.DagsterInstance, folders: list[VideoFolder], assets: list[
     register(instance, [folder.key for folder in folders])
     by_key = {folder.key: folder for folder in folders}
     everything = set(asset_names()) == set(assets)
-    all_keys = instance.get_dynamic_partitions("videos")
+    all_keys = instance.get_dynamic_partitions(VIDEOS)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=console.is_terminal) as progress:
         for batch in contiguous_batches(list(by_key), all_keys):

@@ -27,16 +27,20 @@ def outcome_check(asset: str) -> dg.AssetCheckSpec:
     )
 
 
+def failed(error: Exception) -> Outcome:
+    """The outcome for an error that concerns one video."""
+    kind, text = type(error).__name__, " ".join(str(error).split())[:300]
+    message = text if isinstance(error, AnalysisError) else f"{kind}: {text}"
+    return Outcome("failed", 0.0, message, failure=Failure(kind, text, isinstance(error, OSError)))
+
+
 def attempt(work: Callable[[], Analysis | Outcome]) -> Outcome:
-    """Do what may fail for one video. An `Analysis` is ok if it has segments or a summary without a reason."""
+    """Do what may fail for one video. An `Analysis` is ok unless it gives a reason why there is nothing."""
     started = time.perf_counter()
     try:
         done = work()
-    except AnalysisError as error:
-        done = Outcome("failed", 0.0, str(error), failure=Failure(type(error).__name__, str(error), False))
     except Exception as error:
-        kind, text = type(error).__name__, " ".join(str(error).split())[:300]
-        done = Outcome("failed", 0.0, f"{kind}: {text}", failure=Failure(kind, text, isinstance(error, OSError)))
+        done = failed(error)
     if isinstance(done, Analysis):
         done = Outcome("no_signal" if done.reason else "ok", 0.0, done.reason, done)
     return replace(done, seconds=time.perf_counter() - started)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from analyzers.process import ENVIRONMENT
 from tiktok_assets.execution import gpus, lane_devices, processes
+from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.runs import PROJECT, local_instance
 from tiktok_assets.store import Store
 
@@ -46,7 +47,7 @@ def findings() -> Iterator[tuple[Verdict, str]]:
     if not os.access(store.root if store.root.exists() else store.root.parent, os.W_OK):
         yield "wrong", f"{store.root} is not writable: set TIKTOK_ASSETS_DATA to a folder that is"
     with local_instance() as instance:
-        count = len(instance.get_dynamic_partitions("videos"))
+        count = len(instance.get_dynamic_partitions(VIDEOS))
         yield "ok", f"Dagster instance in {os.environ['DAGSTER_HOME']}: {count} videos"
     threads = {name: os.environ[name] for name in ENVIRONMENT if name.endswith("NUM_THREADS")}
     yield "ok", "threads per step process: " + ", ".join(f"{k}={v}" for k, v in threads.items())

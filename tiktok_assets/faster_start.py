@@ -48,7 +48,7 @@ def keep_migration_scripts() -> None:
         return parsed[location]
 
     from_config.keeps = True  # type: ignore[attr-defined]
-    ScriptDirectory.from_config = from_config  # type: ignore[method-assign, assignment]
+    ScriptDirectory.from_config = from_config  # type: ignore[method-assign]
 
 
 def read_migration_scripts() -> None:

@@ -4,7 +4,10 @@ import os
 
 import dagster as dg
 
-videos = dg.DynamicPartitionsDefinition(name="videos")
+VIDEOS = "videos"
+"""Name of the partitions definition, as the instance knows it."""
+
+videos = dg.DynamicPartitionsDefinition(name=VIDEOS)
 """All videos that are known; keys are made by `tiktok_assets.download.source_key`."""
 
 VIDEOS_PER_RUN = int(os.environ.get("TIKTOK_ASSETS_VIDEOS_PER_RUN", "16"))

@@ -16,7 +16,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from tiktok_assets.definitions import ANALYZE_JOB, defs
 from tiktok_assets.faster_start import keep_migration_scripts
-from tiktok_assets.partitions import VIDEOS_PER_RUN, videos
+from tiktok_assets.partitions import VIDEOS, VIDEOS_PER_RUN
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -30,9 +30,9 @@ def local_instance() -> dg.DagsterInstance:
 
 def register(instance: dg.DagsterInstance, keys: Sequence[str]) -> None:
     """Make partitions of new videos in one request, so that they are neighbours and fit into one run."""
-    known = set(instance.get_dynamic_partitions(videos.name))
+    known = set(instance.get_dynamic_partitions(VIDEOS))
     if new := [key for key in dict.fromkeys(keys) if key not in known]:
-        instance.add_dynamic_partitions(videos.name, new)
+        instance.add_dynamic_partitions(VIDEOS, new)
 
 
 def contiguous_batches(keys: Sequence[str], all_keys: Sequence[str], most: int = VIDEOS_PER_RUN) -> list[list[str]]:

@@ -11,6 +11,7 @@ from analyzers.catalogue import CATALOGUE, analyzer_class
 from analyzers.decode import DECODER_VERSION
 from tiktok_assets.assets import raw_video
 from tiktok_assets.assets import report as report_asset
+from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.runs import local_instance
 from tiktok_assets.store import Store, Stored
 
@@ -45,7 +46,7 @@ def print_status() -> None:
     """A table on stdout: assets by states."""
     store = Store.from_environment()
     with local_instance() as instance:
-        keys = list(instance.get_dynamic_partitions("videos"))
+        keys = list(instance.get_dynamic_partitions(VIDEOS))
     console = Console()
     if not keys:
         console.print("No videos yet. Add some: tiktok-assets analyze FILE_OR_URL...")

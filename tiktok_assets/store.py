@@ -60,8 +60,10 @@ def written_atomically(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".partial")
     try:
         # A lone surrogate (from a file name that is not UTF-8) becomes "\\ud800", which JSON reads back as it was.
-        text = {} if "b" in mode else {"encoding": "utf-8", "errors": "backslashreplace"}
-        with os.fdopen(handle, mode, **text) as file:
+        text = "b" not in mode
+        with open(
+            handle, mode, encoding="utf-8" if text else None, errors="backslashreplace" if text else None
+        ) as file:
             yield file
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
@@ -198,7 +200,7 @@ class VideoFolder:
         if outcome.analysis and outcome.analysis.tracks:
             tracks = f"{asset}@{version}.npz"
             with written_atomically(folder / tracks, "wb") as file:
-                np.savez_compressed(file, **outcome.analysis.tracks)  # type: ignore[arg-type]
+                np.savez_compressed(file, **outcome.analysis.tracks)
             kept.add(tracks)
         about = {
             "video": self.key,

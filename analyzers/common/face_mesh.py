@@ -27,7 +27,7 @@ MEASURES = (
 track: of face_detection. face_px: height of its box, eye_px: width of the wider eye, both in pixels of the original.
 eye_openness: eye aspect ratio, 0 closed, 0.25-0.4 open. Yaw: positive to the right of the picture; pitch: positive up;
 roll: positive clockwise; head: of the face, gaze: of head and eyes together, 0 into the camera. mouth_open: gap between
-the lips; mouth_width: from corner to corner; brow_height: of the brows over the upper lids; these three as parts of the
+the lips; mouth_width: from corner to corner; brow_height: of the brows over the corners of the eyes; these three as parts of the
 distance between the outer corners of the eyes.
 """
 
@@ -39,7 +39,8 @@ _EYES = ((33, 160, 158, 133, 153, 144, 468), (362, 385, 387, 263, 373, 380, 473)
 the lower lid (the six points of Soukupová and Čech 2016), middle of the iris."""
 _FOREHEAD, _CHIN = 10, 152
 _LIPS, _CORNERS = (13, 14), (61, 291)
-_BROWS_OVER_LIDS = ((66, 159), (105, 159), (296, 386), (334, 386))
+_BROWS = ((66, 105), (296, 334))
+"""Two points of the lower edge of each brow, in the order of the eyes."""
 
 HEAD_PITCH_AT_REST_DEG = -6.0
 """Pitch of the line from chin to forehead in faces turned straight to the camera (measured: -4 to -11)."""
@@ -106,7 +107,7 @@ def measures(points: np.ndarray) -> dict[str, float]:
         "head_roll_deg": float(np.degrees(np.arctan2(across[1], across[0]))),
         "mouth_open": float(np.linalg.norm(points[_LIPS[0]] - points[_LIPS[1]])) / corners_px,
         "mouth_width": float(np.linalg.norm(points[_CORNERS[0]] - points[_CORNERS[1]])) / corners_px,
-        "brow_height": float(np.mean([(points[lid] - points[brow]) @ down for brow, lid in _BROWS_OVER_LIDS]))
+        "brow_height": float(np.mean([brow_height_px(points, e, b, down) for e, b in zip(_EYES, _BROWS, strict=True)]))
         / corners_px,
     }
 
@@ -132,3 +133,8 @@ def iris_offset(points: np.ndarray, eye: Sequence[int], axes: np.ndarray) -> np.
     left, right, iris = points[eye[0]], points[eye[3]], points[eye[6]]
     half_px = max(float(np.linalg.norm(right - left)) / 2, 1e-9)
     return axes[:2] @ (iris - (left + right) / 2) / half_px
+
+
+def brow_height_px(points: np.ndarray, eye: Sequence[int], brow: Sequence[int], down: np.ndarray) -> float:
+    """How far a brow is above the middle between the corners of its eye, along the head. The lids do not count."""
+    return float(((points[eye[0]] + points[eye[3]]) / 2 - points[list(brow)].mean(0)) @ down)

@@ -123,7 +123,8 @@ def is_background(points: np.ndarray, still: np.ndarray, moving: np.ndarray) -> 
         np.add.at(count, tuple(block[which].T), 1)
     if (in_block[1] > 0).mean() < 0.4:
         return True
+    still_only = (in_block[0] >= 2) & (in_block[0] > 0.8 * in_block[2])
     still_beside, all_beside = in_block[0, [0, 3]].sum(axis=1), in_block[2, [0, 3]].sum(axis=1)
-    beside = ((still_beside >= 5) & (still_beside > 0.8 * all_beside)).any()
-    quarters = in_block[0].reshape(2, 2, 2, 2).sum(axis=(1, 3))
-    return still.mean() > 0.15 and bool(beside or (quarters >= 2).sum() >= 3)
+    beside = (still_beside >= 5) & (still_beside > 0.8 * all_beside)
+    quarters = still_only.reshape(2, 2, 2, 2).any(axis=(1, 3))
+    return still.mean() > 0.15 and bool(beside.any() or quarters.sum() >= 3)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
+
 
 def steady_runs(
     labels: Sequence[str | None], groups: Sequence[int], min_samples: int, max_missing: int = 1
@@ -33,6 +35,12 @@ def steady_runs(
                 parts.append((str(label), rows))
         runs += parts
     return runs
+
+
+def run_end_s(rows: Sequence[int], times_s: np.ndarray, step_s: float, clip_end_s: float) -> float:
+    """Until when a run holds: one step after its last picture, but not beyond the next one or the end of the clip."""
+    following_s = times_s[rows[-1] + 1 : rows[-1] + 2].tolist()
+    return min([float(times_s[rows[-1]]) + step_s, clip_end_s, *following_s])
 
 
 def _stretches(labels: Sequence[str | None], groups: Sequence[int], max_missing: int) -> list[list[int]]:

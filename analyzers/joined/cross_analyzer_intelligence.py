@@ -61,8 +61,8 @@ class CrossAnalyzerIntelligence(Analyzer):
         "pacing" (the clip): `opening` "faster", "slower" or "even" against the rest, `pace_opening`, `pace_rest`.
         "text_speech_sync" (a written text that is no lettering of the scene): `spoken_share`, the share of its time in
             which somebody speaks (0-1); `same_words`, the share of its words in the transcript there, None without one.
-        "attention_peak": `channels` that begin or change within 0.6 s (at least three of cut, text, face, voice, motion,
-            sound); the eight strongest.
+        "attention_peak": `channels` that begin or change within 0.6 s, at least three of cut, text, face, voice,
+            motion and sound; the eight strongest.
         "completeness" (the clip): `parts`, each True, False or None: hook (score of at least 0.5), message (words in at
             least a fifth of the video), call_to_act, ending (the last call or text lies in the last third).
 
@@ -79,7 +79,14 @@ class CrossAnalyzerIntelligence(Analyzer):
         lane="cpu_parallel",
         needs=frozenset(),
         after=("cut_analysis",),
-        uses=("audio_analysis", "face_detection", "text_overlay", "comment_cta_detection", "temporal_flow"),
+        uses=(
+            "audio_analysis",
+            "audio_environment",
+            "face_detection",
+            "text_overlay",
+            "comment_cta_detection",
+            "temporal_flow",
+        ),
         gives="hook, pacing, text and speech, attention peaks, completeness; rule and evidence named",
     )
 
@@ -153,8 +160,7 @@ def sync_rule(inputs: Inputs, duration_s: float) -> list[Segment]:
     texts, voice = inputs.segments("text_overlay", "overlay", "text"), inputs.voice()
     if not texts or voice is None:
         return []
-    heard = inputs.results.get("speech_transcription")
-    spoken = [s for s in heard.segments if s.data.get("text")] if heard else []
+    spoken = [s for s in inputs.segments("speech_transcription") or [] if s.data.get("text")]
     insights = []
     for text in texts:
         name, regions = voice
@@ -212,6 +218,9 @@ def peaks_rule(inputs: Inputs, duration_s: float) -> list[Segment]:
 def completeness_rule(inputs: Inputs, duration_s: float, hook: float | None) -> Segment:
     """Whether a video has the parts that short videos are built of: hook, message, call to act, ending."""
     rests_on: list[dict[str, Any]] = []
+    if hook is not None:
+        opening = Segment(0.0, min(HOOK_S, duration_s), "hook")
+        rests_on += _evidence(CrossAnalyzerIntelligence.spec.name, [opening])
     texts, voice = inputs.segments("text_overlay", "overlay", "text"), inputs.voice()
     calls = inputs.segments("comment_cta_detection")
     worded = [*(texts or []), *(voice[1] if voice else [])]

@@ -13,7 +13,7 @@ from analyzers.common.eyelids import closures, is_enclosed, unbroken, usual_open
 from analyzers.common.face_mesh import CROP_PX, MEASURES, face_crop, measures
 from analyzers.common.main_face import MainFace
 from analyzers.common.mediapipe_solution import backend, opened
-from analyzers.common.runs import steady_runs
+from analyzers.common.runs import run_end_s, steady_runs
 from analyzers.common.tracks import sample_step_s
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 
@@ -190,10 +190,9 @@ class EyeTracking(Analyzer):
                 "openness": round(float(part[:, OPENNESS].min()), 3),
                 "usual_openness": round(float(np.median(usual[rows])), 3),
             }
-        last_s, following_s = float(times_s[rows[-1]]), times_s[rows[-1] + 1 : rows[-1] + 2].tolist()
         return Segment(
             start_s=float(times_s[rows[0]]),
-            end_s=min([last_s + sample_step_s(times_s), clip.video_end_s, *following_s]),
+            end_s=run_end_s(rows, times_s, sample_step_s(times_s), clip.video_end_s),
             label=label,
             confidence=round(sum(self._gaze(row) == label for row in part) / len(rows), 3) if label in GAZES else None,
             data=data,

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from analyzers.clip import AUDIO_HZ, Clip
-from analyzers.common.spectra import HOP_S, runs, to_dbfs
+from analyzers.common.spectra import HOP_S, moving_mean, runs, to_dbfs
 from analyzers.common.voice import FRAME_S, find_voice_regions, session, voice_probability
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 from analyzers.sound.audio_analysis import measure
 from analyzers.sound.loudness import silent_frames
-from analyzers.sound.rhythm import ACCENT_RANGE_DB, band_rises, find_beats, find_tempo
+from analyzers.sound.rhythm import ACCENT_RANGE_DB, band_rises, find_tempo
 from analyzers.sound.tonality import MIN_PITCH_CLASSES, tuned_over_time
 
 WINDOW_S, STEP_S = 3.0, 0.5
+PULSE_WINDOW_S = 8.0
 MIN_TUNED = 0.25
 """Within 3 s speech and rain reach 0.16, held notes 5 dB below speech 0.28, music alone 0.4 and more (measured)."""
 MAX_MUSIC_GAP_S = 4.0
@@ -27,7 +28,7 @@ MIN_MUSIC_S = 2.0
 MIN_REST_S = 0.3
 LABELS = ("speech", "music_like", "noise_like", "sound", "silence")
 STEADY_DB = 8.0
-"""Standard deviation of the level of 10 ms frames: rain and rooms stay below 7, speech and knocks lie above 10."""
+"""How much the level of 10 ms frames jumps: rain and rooms stay below 6, speech and knocks lie above 10 (measured)."""
 
 
 @dataclass
@@ -35,22 +36,23 @@ class AudioEnvironment(Analyzer):
     """Tags stretches of the sound track as silence, speech, music-like, noise-like or other sound.
 
     Speech: silero-vad 6.2 (MIT) through onnxruntime, with its authors' thresholds. Music-like: spectral peaks keep to
-    one chromatic scale with at least three pitch classes (within 3 s), or the track has a steady pulse (as in
-    `audio_analysis`). Silence: below -60 dBFS for 0.25 s and more.
+    one chromatic scale with at least three pitch classes (within 3 s), or there is a steady pulse (within 8 s, as
+    in `audio_analysis`). Silence: below -60 dBFS for 0.25 s and more.
 
     Segments may overlap: speech over music is both. "silence"; "speech" (confidence: mean speech probability);
     "music_like" (confidence: the stronger of scale and pulse, 0-1; data: basis "scale" and/or "pulse", tuned, tempo_bpm
     or None); "noise_like" (a steady rest without a scale: rain, hiss, a room); "sound" (any other rest). data of all:
-    level_dbfs (mean level); of the last two also level_deviation_db (of 10 ms frames).
-    Summary: silence_share, speech_share, music_like_share, noise_like_share, sound_share (0-1 of the track), speech_s, main (label
-    with the largest share), speech_to_background_db (level in speech regions against that of what sounds between
-    them; None without speech, or with less than 0.3 s between).
+    level_dbfs (mean level); of the last two also level_deviation_db (of 10 ms frames, from the mean over 1 s).
+    Summary: silence_share, speech_share, music_like_share, noise_like_share, sound_share (0-1 of the track), speech_s,
+    main (label with the largest share), speech_to_background_db (level in speech regions minus level of what sounds
+    between them; None without speech, or with less than 0.3 s between).
     Tracks: voice_probability (each 32 ms), tuned (each 0.5 s), with their times.
 
     Empty result: only for a track without samples.
     What it gets wrong: singing may count as speech or not; a ticking clock is music-like, for it keeps a pulse; music
-    without fixed pitches and pulse is "sound"; the ends of music are known to about a second; music that is turned down
-    under speech makes the background look too loud. It measures signals and cannot know a place: never "street".
+    without fixed pitches and pulse is "sound"; the ends of music are known to about 1 s, of a pulse alone to 3 s; music
+    that is turned down under speech makes the background look too loud. It measures signals and cannot know a place:
+    never "street".
     """
 
     spec = AnalyzerSpec(
@@ -81,7 +83,7 @@ class AudioEnvironment(Analyzer):
         tuned_frames = stretched(tuned, len(power))
         accents = band_rises(frames.bands, ACCENT_RANGE_DB)
         tempo = find_tempo(accents)
-        on_pulse = pulse_frames(accents, tempo.bpm)
+        on_pulse = pulse_frames(accents)
         music = music_frames(on_scale, on_pulse, silent)
         rest = ~(silent | spoken | music)
 
@@ -105,9 +107,9 @@ class AudioEnvironment(Analyzer):
             bpm = round(tempo.bpm, 1) if pulse and tempo.bpm else None
             segments.append(segment(part, "music_like", strength, basis=basis, tuned=keeps, tempo_bpm=bpm))
         for part in true_runs(rest):
-            if (part[1] - part[0]) * HOP_S >= MIN_REST_S:
-                deviation_db = round(float(to_dbfs(power[slice(*part)]).std()), 1)
-                steady = deviation_db < STEADY_DB and not on_scale[slice(*part)].any()
+            if (part[1] - part[0]) * HOP_S >= min(MIN_REST_S, length_s):
+                deviation_db = round(level_deviation_db(power[slice(*part)]), 1)
+                steady = deviation_db < STEADY_DB and tuned_frames[slice(*part)].max() < MIN_TUNED
                 segments.append(segment(part, "noise_like" if steady else "sound", level_deviation_db=deviation_db))
         segments.sort(key=lambda s: (s.start_s, s.label))
         shares = {label: _share(segments, label, length_s) for label in LABELS}
@@ -149,13 +151,15 @@ def stretched(values: np.ndarray, count: int) -> np.ndarray:
     return values[np.minimum(at, len(values) - 1)]
 
 
-def pulse_frames(accents: np.ndarray, bpm: float | None) -> np.ndarray:
-    """Which frames lie between the first and the last beat of a steady pulse: (frames,) bool."""
-    mask = np.zeros(len(accents), bool)
-    if bpm is not None:
-        beats = find_beats(accents, bpm)
-        mask[beats[0] : beats[-1] + round(60 / bpm / HOP_S)] = True
-    return mask
+def pulse_frames(accents: np.ndarray) -> np.ndarray:
+    """Which frames lie in a steady pulse: more than half of the windows of `PULSE_WINDOW_S` around them say so."""
+    length, step = round(PULSE_WINDOW_S / HOP_S), round(1.0 / HOP_S)
+    votes, windows = np.zeros(len(accents)), np.zeros(len(accents))
+    for first in range(0, max(1, len(accents) - length + step), step):
+        part = slice(first, first + length)
+        votes[part] += find_tempo(accents[part]).bpm is not None
+        windows[part] += 1
+    return 2 * votes > windows
 
 
 def music_frames(on_scale: np.ndarray, on_pulse: np.ndarray, silent: np.ndarray) -> np.ndarray:
@@ -171,12 +175,17 @@ def music_frames(on_scale: np.ndarray, on_pulse: np.ndarray, silent: np.ndarray)
     return music
 
 
+def level_deviation_db(power: np.ndarray) -> float:
+    """Standard deviation of the level of 10 ms frames from its own mean over 1 s, so that a slow swell is steady."""
+    level_db = to_dbfs(power)
+    return float((level_db - moving_mean(level_db, round(1 / HOP_S))).std())
+
+
 def speech_to_background_db(power: np.ndarray, speech: np.ndarray, background: np.ndarray) -> float | None:
-    """Level of speech above what sounds between it, in dB; None without one of the two."""
+    """Level of frames with speech minus that of frames between them, in dB; None without one of the two."""
     if not speech.any() or background.sum() * HOP_S < MIN_REST_S:
         return None
-    between = power[background].mean()
-    return round(float(to_dbfs(max(power[speech].mean() - between, 1e-12)) - to_dbfs(between)), 1)
+    return round(float(to_dbfs(power[speech].mean()) - to_dbfs(power[background].mean())), 1)
 
 
 def _share(segments: list[Segment], label: str, length_s: float) -> float:

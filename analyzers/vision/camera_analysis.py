@@ -56,6 +56,8 @@ class CameraAnalysis(Analyzer):
     """Slowest pan or tilt, in frame widths or heights per second."""
     min_zoom_per_s: float = 0.015
     min_roll_deg_per_s: float = 1.5
+    slowest_for_s: float = 1.5
+    """The slowest motions must last so long; shorter ones must be faster in proportion, or a subject may have moved."""
     min_inlier_share: float = 0.3
 
     def load(self) -> None:
@@ -98,29 +100,32 @@ class CameraAnalysis(Analyzer):
             return [_segment("unknown", shot.start_s, shot.end_s, rates)]
         times_s = rates[:, 0]
         near = (np.abs(times_s - t) <= self.window_s / 2 for t in times_s)
-        labels = [self.label_of(rates[rows], aspect) for rows in near]
+        labels = [self.label_of(rates[rows], aspect, lasting_share=0.6) for rows in near]
         edges_s = [shot.start_s, *((times_s[:-1] + times_s[1:]) / 2).tolist(), shot.end_s]
         labels = _without_short_runs(labels, edges_s, self.shortest_s)
         for first, last in _runs(labels):
-            labels[first:last] = [self.label_of(rates[first:last], aspect)] * (last - first)
+            at_least = max(1.0, self.slowest_for_s / (edges_s[last] - edges_s[first]))
+            labels[first:last] = [self.label_of(rates[first:last], aspect, at_least)] * (last - first)
         labels = _subject_not_camera(labels)
         return [_segment(labels[i], edges_s[i], edges_s[j], rates[i:j]) for i, j in _runs(labels)]
 
-    def label_of(self, rates: np.ndarray, aspect: float) -> str:
+    def label_of(self, rates: np.ndarray, aspect: float, at_least: float = 1.0, lasting_share: float = 0.8) -> str:
         """What to call the motion of some pairs of pictures.
 
         Args:
             rates: as `motion_rates` gives them.
             aspect: width through height of the frame.
+            at_least: how many times the slowest motion it must be to have a direction.
+            lasting_share: in so many of the pairs a motion must go the same way to have a direction.
         """
         known = rates[np.isfinite(rates[:, 1])]
         if not len(known) or len(known) < 0.5 * len(rates) or np.median(known[:, 5]) < self.min_inlier_share:
             return "unknown"
         moves = known[:, 1:5]
         typical = np.median(moves, axis=0)
-        lasting = (np.sign(moves) == np.sign(typical)).mean(axis=0) >= 0.8
+        lasting = (np.sign(moves) == np.sign(typical)).mean(axis=0) >= lasting_share
         least = (self.min_pan, self.min_pan, self.min_zoom_per_s, self.min_roll_deg_per_s)
-        candidates = np.flatnonzero(lasting & (np.abs(typical) >= least))
+        candidates = np.flatnonzero(lasting & (np.abs(typical) >= at_least * np.array(least)))
         if len(candidates):
             # What each does to a point halfway between the middle and a corner, in short sides of the frame.
             wide, high = max(aspect, 1.0), max(1 / aspect, 1.0)

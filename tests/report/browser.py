@@ -35,7 +35,16 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 ANSWER_S = 60
-KEY_CODES = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13, "Tab": 9, " ": 32, "Escape": 27}
+KEY_CODES = {
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Enter": 13,
+    "Tab": 9,
+    " ": 32,
+    "Escape": 27,
+}
 
 
 class Browser:
@@ -45,7 +54,6 @@ class Browser:
         self._to, self._from = to_browser, from_browser
         self._buffer = b""
         self._count = 0
-        self._events: list[dict[str, Any]] = []
         self._session: str | None = None
         self.problems: list[str] = []
         self.requests: list[str] = []
@@ -92,11 +100,11 @@ class Browser:
             self.requests.append(parameters["request"]["url"])
         elif method == "Page.javascriptDialogOpening":
             self.problems.append(f"dialog: {parameters['message']}")
-        if method:
-            self._events.append({"method": method})
 
-    def open(self, page: Path, width_px: int = 1400, height_px: int = 1000, dark: bool = False, place: str = "") -> None:
-        """Open a file and wait until it and its video's first picture are there."""
+    def open(
+        self, page: Path, width_px: int = 1400, height_px: int = 1000, dark: bool = False, place: str = ""
+    ) -> None:
+        """Open a file and wait until it is there, and what its video is."""
         scheme = "dark" if dark else "light"
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         phone = width_px < 600
@@ -106,8 +114,8 @@ class Browser:
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=page.resolve().as_uri() + place)
         self.wait("document.readyState === 'complete'")
-        self.wait("!document.querySelector('video') || document.querySelector('video').readyState >= 2"
-                  " || document.querySelector('video').error || !document.querySelector('#unplayable').hidden")
+        video = "document.querySelector('video')"
+        self.wait(f"!{video} || {video}.readyState >= 1 || {video}.error")
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression gives in the page, as plain values."""
@@ -140,16 +148,14 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
-    def press(self, key: str, shift: bool = False) -> None:
-        code = KEY_CODES.get(key, ord(key.upper()) if len(key) == 1 else 0)
+    def press(self, key: str) -> None:
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
         for kind in ("keyDown", "keyUp"):
             self.call(
                 "Input.dispatchKeyEvent",
                 type=kind,
                 key=key,
-                windowsVirtualKeyCode=code,
-                modifiers=8 if shift else 0,
+                windowsVirtualKeyCode=KEY_CODES[key],
                 **({"text": text} if text and kind == "keyDown" else {}),
             )
 
@@ -157,10 +163,6 @@ class Browser:
         """Save a screenshot as PNG."""
         answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole_page)
         to.write_bytes(base64.b64decode(answer["data"]))
-
-    def pdf(self, to: Path) -> None:
-        """Print to a file."""
-        to.write_bytes(base64.b64decode(self.call("Page.printToPDF", printBackground=True)["data"]))
 
 
 @contextlib.contextmanager

@@ -126,7 +126,9 @@ def _results() -> dict[str, dict[str, Any]]:
             scenes=3,
         ),
         "object_detection": missing("yolov8n", "6.2 MiB"),
-        "text_overlay": result(texts, seconds=1.42, backend="RapidOCR 3.10", model="PP-OCRv4", texts=3, languages=["de", "en"]),
+        "text_overlay": result(
+            texts, seconds=1.42, backend="RapidOCR 3.10", model="PP-OCRv4", texts=3, languages=["de", "en"]
+        ),
         "background_segmentation": result(
             [segment(3.5, 5.5, "person", 0.81, person_share=0.38)], seconds=0.24, backend="mediapipe 0.10.21"
         ),
@@ -183,7 +185,9 @@ def _results() -> dict[str, dict[str, Any]]:
         "audio_environment": result(
             [segment(0.0, 11.0, "music", 0.9), segment(11.0, 12.0, "silence", 0.99)], seconds=0.12
         ),
-        "sound_effects": result(status="failed", reason="RuntimeError: buffer is shorter than one window", seconds=0.02),
+        "sound_effects": result(
+            status="failed", reason="RuntimeError: buffer is shorter than one window", seconds=0.02
+        ),
         "speech_transcription": missing("whisper-base", "139 MiB", [segment(a, b, "speech", 0.93) for a, b in SPEECH]),
         "speech_rate": result(
             [segment(a, b, "normal", None, syllables_per_s=4.4 + a / 10) for a, b in SPEECH],
@@ -202,7 +206,10 @@ def _results() -> dict[str, dict[str, Any]]:
             [segment(0.0, 3.5, "build_up", 0.6, pace=0.7), segment(3.5, 12.0, "steady", 0.52, pace=0.4)], seconds=0.01
         ),
         "comment_cta_detection": result(
-            [segment(8.4, 9.9, "follow", 0.95, quote="Für mehr Tipps folgen!"), segment(10.2, 11.8, "link_in_bio", 0.95)],
+            [
+                segment(8.4, 9.9, "follow", 0.95, quote="Für mehr Tipps folgen!"),
+                segment(10.2, 11.8, "link_in_bio", 0.95),
+            ],
             seconds=0.01,
             backend="patterns de/en",
         ),

@@ -1,6 +1,9 @@
 """decoded_frames and audio_track: one decode pass per video, for all analyzers."""
 
+import time
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import dagster as dg
 
@@ -8,10 +11,11 @@ from analyzers.clip import Clip
 from analyzers.contract import Analysis, Outcome
 from analyzers.decode import DECODER_VERSION
 from tiktok_assets.assets.raw_video import raw_video
-from tiktok_assets.batch import Batch, attempt, outcome_check
+from tiktok_assets.batch import Batch, attempt, failed, outcome_check
 from tiktok_assets.download import DownloadSettings
 from tiktok_assets.execution import LANE_TAG
 from tiktok_assets.partitions import batches, videos
+from tiktok_assets.store import VideoFolder
 
 
 def _spec(name: str, description: str, kind: str) -> dg.AssetSpec:
@@ -36,6 +40,9 @@ FRAMES = _spec(
 )
 SOUND = _spec("audio_track", "Mono sound at 16 kHz, aligned with the pictures. From the same decode pass.", "numpy")
 
+PARTS = {"decoded_frames": "video", "audio_track": "audio"}
+"""The two assets and the part of the manifest that each stands for."""
+
 
 def _part(clip: Clip, part: str) -> Analysis:
     about, missing = clip.manifest[part], clip.manifest[f"no_{part}"]
@@ -45,35 +52,37 @@ def _part(clip: Clip, part: str) -> Analysis:
     return Analysis(summary=facts | about, backend="PyAV")
 
 
+def decode_video(video: VideoFolder, limit_s: float) -> dict[str, Outcome]:
+    """Decode a video; the outcome of each of the two assets."""
+    if video.file is None:
+        return dict.fromkeys(PARTS, Outcome("upstream_missing", 0.0, "raw_video has no file of it"))
+    started = time.perf_counter()
+    try:
+        clip = video.clip(limit_s)
+    except Exception as error:
+        return dict.fromkeys(PARTS, failed(error))
+    seconds = time.perf_counter() - started
+    outcomes = {asset: attempt(partial(_part, clip, part)) for asset, part in PARTS.items()}
+    # One pass made both; its time counts once.
+    return outcomes | {"decoded_frames": replace(outcomes["decoded_frames"], seconds=seconds)}
+
+
 @dg.multi_asset(
     name="decode",
     specs=[FRAMES, SOUND],
-    check_specs=[outcome_check("decoded_frames"), outcome_check("audio_track")],
+    check_specs=[outcome_check(asset) for asset in PARTS],
     backfill_policy=batches,
     op_tags={LANE_TAG: "none"},
     retry_policy=dg.RetryPolicy(max_retries=1),
 )
-def decode(context: dg.AssetExecutionContext):
+def decode(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
     """One pass over each file."""
     batch = Batch(context)
     limit_s = DownloadSettings.from_environment().max_duration_s
     for video in batch.videos():
-        outcomes = {}
-        if video.file is None:
-            reason = "raw_video has no file of it"
-            outcomes = dict.fromkeys(("video", "audio"), Outcome("upstream_missing", 0.0, reason))
-        else:
-            opened: list[Clip] = []
-            whole = attempt(lambda video=video, opened=opened: opened.append(video.clip(limit_s)) or Analysis())
-            for part in ("video", "audio"):
-                outcomes[part] = attempt(lambda part=part, c=opened[0]: _part(c, part)) if opened else whole
-            # One pass made both; its time counts once.
-            outcomes["video"] = replace(outcomes["video"], seconds=whole.seconds)
-            outcomes["audio"] = replace(outcomes["audio"], seconds=0.0)
-        for part, name in (("video", "decoded_frames"), ("audio", "audio_track")):
-            outcome = outcomes[part]
+        for asset, outcome in decode_video(video, limit_s).items():
             facts = outcome.analysis.summary if outcome.analysis else {}
             shown = {k: v for k, v in facts.items() if isinstance(v, (int, float, str))}
-            batch.record(video, name, DECODER_VERSION, outcome, shown)
+            batch.record(video, asset, DECODER_VERSION, outcome, shown)
     yield batch.result("decoded_frames", stop_if_all_failed=True)
     yield batch.result("audio_track")

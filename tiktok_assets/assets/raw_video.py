@@ -1,6 +1,7 @@
 """raw_video: the video file, what the site tells about it, a thumbnail."""
 
 import base64
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -68,6 +69,6 @@ def raw_video(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     batch = Batch(context)
     settings = DownloadSettings.from_environment()
     for video in batch.videos():
-        outcome = attempt(lambda video=video: fetch_video(video, settings))
+        outcome = attempt(partial(fetch_video, video, settings))
         batch.record(video, "raw_video", VERSION, outcome, _shown(video))
     return batch.result("raw_video", stop_if_all_failed=True)

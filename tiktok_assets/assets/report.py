@@ -1,5 +1,6 @@
 """report: everything that is known about a video, as JSON and as a page."""
 
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -30,7 +31,7 @@ def write_report(video: VideoFolder) -> Analysis:
     return Analysis(summary=report["metadata"], backend=f"schema {SCHEMA_VERSION}")
 
 
-def _shown(video: VideoFolder, summary: dict) -> dict[str, Any]:
+def _shown(video: VideoFolder, summary: dict[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "page": dg.MetadataValue.path(str(video.report_page)),
         "json": dg.MetadataValue.path(str(video.report_json)),
@@ -65,7 +66,7 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """
     batch = Batch(context)
     for video in batch.videos():
-        outcome = attempt(lambda video=video: write_report(video))
+        outcome = attempt(partial(write_report, video))
         shown = _shown(video, outcome.analysis.summary) if outcome.analysis else {}
         batch.record(video, "report", VERSION, outcome, shown)
     return batch.result("report")

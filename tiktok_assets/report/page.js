@@ -169,7 +169,8 @@
     if (step) { event.preventDefault(); seek(now + step); }
     else if (event.key === " " && playable()) {
       event.preventDefault();
-      if (player.paused) player.play(); else player.pause();
+      if (player.paused) player.play().catch(() => {}); // refused where it is paused again at once
+      else player.pause();
     }
   });
 

@@ -239,7 +239,6 @@ class Part:
             curves=curves(tracks, duration_s),
         )
 
-
     @property
     def has_findings(self) -> bool:
         """Whether there is more to say than how it ended."""

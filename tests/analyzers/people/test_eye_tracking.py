@@ -24,8 +24,7 @@ def drawn_face(iris: float = 0.0, openness: float = 0.3) -> np.ndarray:
         points[[up1, up2], 1], points[[low1, low2], 1] = -20 * openness, 20 * openness
         points[pupil] = (middle + 20 * iris, 20 * IRIS_AT_REST, 0)
     points[61], points[291], points[13], points[14] = (-42, 60, 0), (42, 60, 0), (0, 56, 0), (0, 70, 0)
-    for brow, lid in ((66, 159), (105, 159), (296, 386), (334, 386)):
-        points[lid], points[brow] = (0, -6, 0), (0, -34, 0)
+    points[[66, 105]], points[[296, 334]] = (-50, -28, 0), (50, -28, 0)
     return points
 
 

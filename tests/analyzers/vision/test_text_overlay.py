@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from analyzers.contract import Analysis, Segment
 from tests.media import (
-    SHARED_MEDIA,
     run_analyzer,
+    sample_clip,
+    sample_truth,
     shared_clip,
     shared_file,
     shared_truth,
@@ -20,6 +21,7 @@ from tests.media import (
     synthetic_clip,
     texture,
 )
+
 
 HEIGHT, WIDTH, FPS = 640, 360, 20.0
 
@@ -137,6 +139,18 @@ def test_a_picture_that_does_not_change_is_looked_at_once():
     assert measured(synthetic_clip(still(picture, 3, FPS), FPS)).summary["detections"] == 1
 
 
+def test_the_captions_of_the_sample_to_the_picture():
+    segments = measured(sample_clip()).segments
+    for caption in sample_truth()["text"]:
+        lines = [s for s in segments if any(letter_errors(s.data["text"], line) <= 1 for line in caption["lines"])]
+        assert len(lines) == len(caption["lines"])
+        for s in lines:
+            assert s.label == "overlay"
+            assert s.data["language"] == caption["language"]
+            assert s.start_s == pytest.approx(caption["start_s"], abs=0.04)
+            assert s.end_s == pytest.approx(caption["end_s"], abs=0.04)
+
+
 PICTURES = (
     "german_buelowstrasse.png",
     "german_word_leider.jpg",
@@ -201,11 +215,12 @@ WITHOUT_TEXT = (
     "grid_lbbc2a.mpg",
     "sideways_movie.mov",
     "hdr10-av1.mp4",
-    "asl_walk.mkv",
+    "WolfgangLanger_Pexels.mp4",
+    "car-detection.mp4",
 )
 
 
-@pytest.mark.skipif(not SHARED_MEDIA.exists(), reason="../shared/media is not on this machine")
 @pytest.mark.parametrize("name", WITHOUT_TEXT)
 def test_clips_without_text_have_none(name):
+    assert shared_truth(f"video/{name}")["visible_text"] == []
     assert not measured(shared_clip(f"video/{name}")).segments

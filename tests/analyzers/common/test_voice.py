@@ -1,0 +1,132 @@
+"""Voice regions: the rules on made-up probabilities, then known recordings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from analyzers.clip import AUDIO_HZ
+from analyzers.common import voice
+from analyzers.common.voice import FRAME, FRAME_S, PAD_S, find_voice_regions, voice_probability
+from tests.analyzers.sound import tones
+from tests.media import sample_clip, sample_truth, shared_clip
+
+LENGTH_S = 100 * FRAME_S
+
+
+def probabilities(*stretches: tuple[int, int, float]) -> np.ndarray:
+    found = np.zeros(100, np.float32)
+    for first, end, value in stretches:
+        found[first:end] = value
+    return found
+
+
+def in_frames(probability: np.ndarray) -> list[tuple[float, float]]:
+    regions = find_voice_regions(probability, LENGTH_S)
+    return [((r.start_s + PAD_S) / FRAME_S, (r.end_s - PAD_S) / FRAME_S) for r in regions]
+
+
+@pytest.mark.parametrize(
+    ("probability", "expected"),
+    [
+        (probabilities((20, 60, 0.9)), [(20, 60)]),
+        (probabilities((20, 40, 0.9), (42, 60, 0.9)), [(20, 60)]),
+        (probabilities((20, 40, 0.9), (46, 60, 0.9)), [(20, 40), (46, 60)]),
+        (probabilities((20, 40, 0.9), (40, 50, 0.4)), [(20, 50)]),
+        (probabilities((20, 50, 0.4)), []),
+        (probabilities((20, 26, 0.9)), []),
+        (probabilities((20, 21, 0.9), (21, 60, 0.4)), []),
+    ],
+    ids=["plain", "short gap", "long gap", "fades out", "never sure", "too short", "doubtful throughout"],
+)
+def test_rules_for_regions(probability: np.ndarray, expected: list[tuple[float, float]]) -> None:
+    found = in_frames(probability)
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert a == pytest.approx(b)
+
+
+def test_padding_stays_inside_the_sound() -> None:
+    (region,) = find_voice_regions(np.ones(100, np.float32), LENGTH_S)
+    assert (region.start_s, region.end_s) == (0.0, LENGTH_S)
+
+
+def test_one_probability_a_frame_and_none_without_sound() -> None:
+    assert len(voice_probability(np.zeros(3 * FRAME + 1, np.float32))) == 4
+    assert len(voice_probability(np.zeros(0, np.float32))) == 0
+
+
+def test_blocks_hand_the_state_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = np.asarray(sample_clip().audio)
+    whole = voice_probability(sound)
+    monkeypatch.setattr(voice, "FRAMES_AT_ONCE", 50)
+    assert np.abs(voice_probability(sound) - whole).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [tones.silence(5), tones.noise(5), tones.drums(120, 5), tones.sine(440, 5), tones.chord(tones.A_MINOR, 5)],
+    ids=["silence", "noise", "drums", "tone", "chord"],
+)
+def test_no_voice_in_sounds_without_one(sound: np.ndarray) -> None:
+    assert find_voice_regions(voice_probability(sound), 5.0) == []
+
+
+def test_the_sample_speaks_where_its_truth_says() -> None:
+    audio = np.asarray(sample_clip().audio)
+    found = find_voice_regions(voice_probability(audio), len(audio) / AUDIO_HZ)
+    known = sample_truth()["speech"]
+    assert len(found) == len(known)
+    for region, truth in zip(found, known, strict=True):
+        assert region.start_s == pytest.approx(truth["start_s"], abs=0.2)
+        assert region.end_s == pytest.approx(truth["end_s"], abs=0.2)
+        assert region.probability > 0.8
+
+
+@pytest.mark.parametrize(
+    ("file", "least_share"),
+    [
+        ("audio/jfk.flac", 0.65),
+        ("audio/leopard_de.wav", 0.7),
+        ("audio/leopard_en.wav", 0.8),
+        ("audio/multilingual_en_de.mp3", 0.8),
+        ("audio/whatstheweatherlike.wav", 0.5),
+        ("video/nasa_13013.mp4", 0.8),
+        ("video/friday.mp4", 0.8),
+        ("video/grid_bbaf2n.mpg", 0.38),
+        ("video/grid_lbbc2a.mpg", 0.5),
+    ],
+)
+def test_known_speech_is_covered(file: str, least_share: float) -> None:
+    audio = np.asarray(shared_clip(file).audio)
+    found = find_voice_regions(voice_probability(audio), len(audio) / AUDIO_HZ)
+    assert sum(r.end_s - r.start_s for r in found) / (len(audio) / AUDIO_HZ) >= least_share
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "audio/rain.mp3",
+        "video/WolfgangLanger_Pexels.mp4",
+        "video/face_noface.mov",
+        "video/big_buck_bunny_0_30.webm",
+        "video/awesome_movie.mov",
+        "video/hdr10-av1.mp4",
+        "video/smpte-2997.mp4",
+        "video/audio_only_silent_15s.mp4",
+    ],
+)
+def test_no_speech_where_there_is_none(file: str) -> None:
+    audio = np.asarray(shared_clip(file).audio)
+    assert find_voice_regions(voice_probability(audio), len(audio) / AUDIO_HZ) == []
+
+
+def test_the_model_runs_without_torch() -> None:
+    code = (
+        "import sys, numpy; from analyzers.common.voice import voice_probability;"
+        "voice_probability(numpy.zeros(16000, 'float32')); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
