@@ -12,18 +12,22 @@ from analyzers.errors import UnknownAnalyzer
 CATALOGUE: dict[str, str] = {
     "cut_analysis": "analyzers.vision.cut_analysis:CutAnalysis",
     "camera_analysis": "analyzers.vision.camera_analysis:CameraAnalysis",
+    "visual_effects": "analyzers.vision.visual_effects:VisualEffects",
     "color_analysis": "analyzers.vision.color_analysis:ColorAnalysis",
     "audio_analysis": "analyzers.sound.audio_analysis:AudioAnalysis",
     "face_detection": "analyzers.people.face_detection:FaceDetection",
     "body_pose": "analyzers.people.body_pose:BodyPose",
     "eye_tracking": "analyzers.people.eye_tracking:EyeTracking",
     "face_emotion": "analyzers.people.face_emotion:FaceEmotion",
+    "hand_gesture": "analyzers.people.hand_gesture:HandGesture",
     "text_overlay": "analyzers.vision.text_overlay:TextOverlay",
     "comment_cta_detection": "analyzers.language.comment_cta_detection:CommentCtaDetection",
     "temporal_flow": "analyzers.joined.temporal_flow:TemporalFlow",
     "audio_environment": "analyzers.sound.audio_environment:AudioEnvironment",
     "cross_analyzer_intelligence": "analyzers.joined.cross_analyzer_intelligence:CrossAnalyzerIntelligence",
     "sound_effects": "analyzers.sound.sound_effects:SoundEffects",
+    "speech_flow": "analyzers.speech.speech_flow:SpeechFlow",
+    "speech_rate": "analyzers.speech.speech_rate:SpeechRate",
 }
 
 

@@ -8,7 +8,9 @@ One function a topic: it prints a table and nothing else. Clips that are not the
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import sys
 import tempfile
 from functools import cache
@@ -42,7 +44,9 @@ def opened(name: str) -> Clip:
 
 @cache
 def scratch() -> Path:
-    return Path(tempfile.mkdtemp(prefix="accuracy-"))
+    folder = Path(tempfile.mkdtemp(prefix="accuracy-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @cache

@@ -1,5 +1,6 @@
 """The store: safe names, atomic writes, what exists told by names alone."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from analyzers.contract import Analysis, Failure, Outcome, Segment
 from tests.media import still, synthetic_clip, texture
-from tiktok_assets.store import Store, folder_name, write_json, written_atomically
+from tiktok_assets.store import Store, folder_name, inputs_digest, write_json, written_atomically
 
 HOSTILE = {
     "plain": "tiktok-7234567890123456789",
@@ -84,7 +85,7 @@ def test_a_new_outcome_replaces_the_old_one_whatever_its_version_and_status(tmp_
     video.write("cut_analysis", "2-b", Outcome("failed", 0.1, "no"))
     stored = video.stored()["cut_analysis"]
     assert (stored.version, stored.status) == ("2-b", "failed")
-    assert [p.name for p in stored.path.parent.iterdir()] == ["cut_analysis@2-b@failed.json"]
+    assert [p.name for p in stored.path.parent.iterdir()] == [f"cut_analysis@2-b@none@{stored.digest}@failed.json"]
 
 
 def test_what_exists_is_told_without_opening_files(tmp_path):
@@ -96,10 +97,34 @@ def test_what_exists_is_told_without_opening_files(tmp_path):
     assert {k: s.status for k, s in video.stored().items()} == {"audio_analysis": "no_signal", "cut_analysis": "ok"}
 
 
+def test_equal_results_have_equal_digests_however_long_they_took(tmp_path):
+    video = Store(tmp_path).video("v")
+    first = video.write("cut_analysis", "1", _outcome())
+    again = video.write("cut_analysis", "2", dataclasses.replace(_outcome(), seconds=9.0))
+    assert first.digest == again.digest
+    other_tracks = dataclasses.replace(_outcome().analysis, tracks={"score": np.zeros(5, np.float32)})
+    other = video.write("cut_analysis", "2", dataclasses.replace(_outcome(), analysis=other_tracks))
+    assert other.digest != first.digest
+
+
+def test_the_digest_of_inputs_changes_when_one_changes_appears_or_fails(tmp_path):
+    video = Store(tmp_path).video("v")
+    nothing = inputs_digest(video.stored(), ["cut_analysis"])
+    video.write("cut_analysis", "1", _outcome())
+    there = inputs_digest(video.stored(), ["cut_analysis"])
+    video.write("cut_analysis", "2", _outcome())
+    assert inputs_digest(video.stored(), ["cut_analysis"]) == there != nothing
+    video.write("cut_analysis", "2", Outcome("failed", 0.1, "one reason"))
+    assert inputs_digest(video.stored(), ["cut_analysis"]) == nothing
+    one = inputs_digest(video.stored(), ["cut_analysis"], failures_too=True)
+    video.write("cut_analysis", "2", Outcome("failed", 0.1, "another reason"))
+    assert inputs_digest(video.stored(), ["cut_analysis"], failures_too=True) != one
+
+
 def test_of_two_files_left_by_a_killed_writer_the_newer_counts(tmp_path):
     video = Store(tmp_path).video("v")
     new = video.write("cut_analysis", "2", Outcome("no_signal", 0.1, "nothing")).path
-    old = new.with_name("cut_analysis@1@ok.json")
+    old = new.with_name("cut_analysis@1@none@00000000@ok.json")
     old.write_text("{}")
     os.utime(old, (1, 1))
     assert video.stored()["cut_analysis"].version == "2"

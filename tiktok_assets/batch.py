@@ -3,21 +3,43 @@
 An analyzer's failure is data, not a failed step: if a step raised, nothing downstream would run for any video of the
 batch. So each outcome is written to the store, shown as metadata of the video's materialization, and judged by an asset
 check per video; the report says what is missing and why.
+
+A video may also take the whole process down (a decoder that crashes, a library that hangs). Before work on a video a
+mark is left in its folder. The step's retry policy starts the step again; what the same run has finished is kept, and a
+video whose mark is still there has its crash counted: a second one, or a time limit passed, makes it `failed`.
 """
 
+import faulthandler
+import json
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from analyzers.contract import Analysis, Failure, Outcome
 from analyzers.errors import AnalysisError
-from tiktok_assets.partitions import videos
-from tiktok_assets.store import Store, VideoFolder
+from tiktok_assets.freshness import due, inputs_of, versions
+from tiktok_assets.partitions import VIDEOS_PER_RUN, videos
+from tiktok_assets.store import Store, Stored, VideoFolder, write_json
 
 CHECK = "outcome"
+
+REFRESH_TAG = "tiktok_assets/refresh"
+"""On a run: leave alone what is current. A range of partitions may hold such videos between those that need work."""
+
+CRASHES_ALLOWED = 1
+"""One crash may come from outside (a kill, a full machine); the second in the same run is the video's own."""
+
+survives_members = dg.RetryPolicy(max_retries=(CRASHES_ALLOWED + 1) * VIDEOS_PER_RUN + 1)
+"""Starts a step again that crashed, as often as a whole batch of poison videos takes. Exceptions are retried once."""
+
+TIME_LIMIT_S = float(os.environ.get("TIKTOK_ASSETS_TIME_LIMIT_S", "600"))
+"""Longest that one analyzer may take for one video."""
 
 
 def outcome_check(asset: str) -> dg.AssetCheckSpec:
@@ -25,6 +47,17 @@ def outcome_check(asset: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         CHECK, asset=asset, partitions_def=videos, description="The outcome of this video is ok or no_signal."
     )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step has to say about one asset of one video."""
+
+    outcome: Outcome
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """Metadata for the UI."""
+    digest: str | None = None
+    """Stands for the result in staleness; by default made from the outcome."""
 
 
 def failed(error: Exception) -> Outcome:
@@ -46,40 +79,105 @@ def attempt(work: Callable[[], Analysis | Outcome]) -> Outcome:
     return replace(done, seconds=time.perf_counter() - started)
 
 
-@dataclass
-class Batch:
-    """The videos of one step and how they end."""
+def run_batch(
+    context: dg.AssetExecutionContext,
+    assets: tuple[str, ...],
+    work: Callable[[VideoFolder], Mapping[str, Result]],
+    time_limit_s: float = TIME_LIMIT_S,
+    stop_if_all_failed: bool = False,
+) -> Iterator[dg.MaterializeResult]:
+    """Do a step's work for each of its videos and yield the step's results.
 
+    Args:
+        context: of the step.
+        assets: names of the assets that the step makes.
+        work: makes them for one video; it should not raise for what is wrong with the video.
+        time_limit_s: after so long with one video its process is ended and the video is `failed: timed out`.
+        stop_if_all_failed: raise when no video has a result of the first asset, so that nothing downstream runs.
+
+    Raises:
+        dg.Failure: as said, or for what is wrong with the machine rather than with a video (a full disk).
+    """
+    batch = _Batch(context, Store.from_environment(), assets)
+    try:
+        for number, key in enumerate(context.partition_keys, 1):
+            context.log.info("video %d of %d: %s", number, len(context.partition_keys), key)
+            batch.do(batch.store.video(key), work, time_limit_s)
+    except OSError as error:
+        again = context.retry_number == 0
+        raise dg.Failure(f"The results could not be written: {error}", allow_retries=again) from error
+    if stop_if_all_failed:
+        batch.stop_if_all_failed()
+    for asset in assets:
+        yield batch.result(asset)
+
+
+@dataclass
+class _Batch:
     context: dg.AssetExecutionContext
-    store: Store = field(default_factory=Store.from_environment)
+    store: Store
+    assets: tuple[str, ...]
     outcomes: dict[str, dict[str, Outcome]] = field(default_factory=dict)
 
-    def videos(self) -> Iterator[VideoFolder]:
-        """The folder of each video of this step, with progress in the log."""
-        keys = self.context.partition_keys
-        for number, key in enumerate(keys, 1):
-            self.context.log.info("video %d of %d: %s", number, len(keys), key)
-            yield self.store.video(key)
+    @property
+    def run_id(self) -> str:
+        """Of the run, or of the one that this is another attempt at."""
+        return self.context.run.root_run_id or self.context.run_id
 
-    def record(
-        self,
-        video: VideoFolder,
-        asset: str,
-        version: str,
-        outcome: Outcome,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Keep an outcome: in the store, as metadata of the materialization, as a check."""
-        video.write(asset, version, outcome, run_id=self.context.run_id)
+    def do(self, video: VideoFolder, work: Callable[[VideoFolder], Mapping[str, Result]], limit_s: float) -> None:
+        if kept := self._kept(video):
+            for asset, outcome in kept.items():
+                self._show(video, asset, Result(outcome, {"kept": "current"}))
+            return
+        mark = _Mark(video.path / "outcomes" / f".{self.assets[0]}.running", self.run_id)
+        crash = mark.crash()
+        if crash is not None and (crash.timed_out or crash.count > CRASHES_ALLOWED):
+            results: Mapping[str, Result] = dict.fromkeys(self.assets, Result(_poison(self.assets[0], crash, limit_s)))
+        else:
+            with mark.guarding(limit_s, crash.count if crash else 0):
+                results = work(video)
+        for asset in self.assets:
+            self._record(video, asset, results[asset])
+        mark.remove()
+
+    def _kept(self, video: VideoFolder) -> dict[str, Outcome] | None:
+        """Outcomes that need not be made again: finished earlier in this run, or current in a refresh."""
+        stored = video.stored()
+        if any(asset not in stored for asset in self.assets):
+            return None
+        if REFRESH_TAG in self.context.run.tags:
+            if any(due(video, asset, stored) for asset in self.assets):
+                return None
+        elif not self._is_second_attempt() or any(self._is_of_another_run(video, stored[a]) for a in self.assets):
+            return None
+        return {asset: video.read(stored[asset]) for asset in self.assets}
+
+    def _is_second_attempt(self) -> bool:
+        return self.context.retry_number > 0 or self.context.run.parent_run_id is not None
+
+    def _is_of_another_run(self, video: VideoFolder, stored: Stored) -> bool:
+        return video.read_record(stored).get("run_id") != self.run_id
+
+    def _record(self, video: VideoFolder, asset: str, result: Result) -> None:
+        inputs = inputs_of(asset, video.stored())
+        attempts = 1
+        if not result.outcome.succeeded and (before := video.stored().get(asset)) and before.status == "failed":
+            attempts += int(video.read_record(before).get("attempts", 1))
+        facts = {"run_id": self.run_id, "attempts": attempts}
+        video.write(asset, versions()[asset], result.outcome, inputs, result.digest, **facts)
+        self._show(video, asset, result)
+
+    def _show(self, video: VideoFolder, asset: str, result: Result) -> None:
+        """Make an outcome visible in Dagster: metadata of the video's materialization, and its check."""
+        outcome, key = result.outcome, dg.AssetKey(asset)
         self.outcomes.setdefault(asset, {})[video.key] = outcome
         about: dict[str, Any] = {"status": outcome.status, "seconds": round(outcome.seconds, 3)}
         if outcome.reason:
             about["reason"] = outcome.reason
         if outcome.analysis:
             about["segments"] = len(outcome.analysis.segments)
-        key = dg.AssetKey(asset)
-        self.context.add_asset_metadata(about | (metadata or {}), asset_key=key, partition_key=video.key)
-        if len(self.context.partition_keys) > 1:  # with one video the step's own result is the video's
+        self.context.add_asset_metadata(about | dict(result.shown), asset_key=key, partition_key=video.key)
+        if len(self.context.partition_keys) > 1:  # with one video the step's own check is the video's
             self.context.log_event(
                 dg.AssetCheckEvaluation(
                     asset_key=key,
@@ -93,17 +191,16 @@ class Batch:
         if not outcome.succeeded:
             self.context.log.warning("%s: %s: %s", video.key, outcome.status, outcome.reason)
 
-    def result(self, asset: str, stop_if_all_failed: bool = False) -> dg.MaterializeResult:
-        """What the step returns for an asset, after all videos.
+    def stop_if_all_failed(self) -> None:
+        outcomes = self.outcomes[self.assets[0]]
+        if not any(outcome.succeeded for outcome in outcomes.values()):
+            lines = [f"{key}: {outcome.reason}" for key, outcome in outcomes.items()]
+            raise dg.Failure("No video could be used.\n" + "\n".join(lines), allow_retries=False)
 
-        Raises:
-            dg.Failure: no video of the batch has a result, and `stop_if_all_failed` says that going on makes no sense.
-        """
+    def result(self, asset: str) -> dg.MaterializeResult:
+        """What the step returns for an asset, after all videos."""
         outcomes = self.outcomes[asset]
         bad = {key: outcome for key, outcome in outcomes.items() if not outcome.succeeded}
-        if stop_if_all_failed and len(bad) == len(outcomes):
-            lines = [f"{key}: {outcome.reason}" for key, outcome in bad.items()]
-            raise dg.Failure("No video could be used.\n" + "\n".join(lines), allow_retries=False)
         metadata = {key: f"{outcome.status}: {outcome.reason}" for key, outcome in bad.items()}
         if len(outcomes) == 1:
             metadata = _check_metadata(next(iter(outcomes.values())))
@@ -115,6 +212,66 @@ class Batch:
             severity=_severity(bad.values()),
         )
         return dg.MaterializeResult(asset_key=asset, check_results=[check])
+
+
+@dataclass(frozen=True)
+class _Crash:
+    count: int
+    timed_out: bool
+    what: str
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A file that says that a process of a run is at work on a video; it outlives the process when that is killed."""
+
+    path: Path
+    run_id: str
+
+    @property
+    def log(self) -> Path:
+        """Where Python's faulthandler leaves what ended the process."""
+        return self.path.with_suffix(".fault")
+
+    def crash(self) -> _Crash | None:
+        """How the last process of this run that worked on the video ended, None if it finished or there was none."""
+        try:
+            mark = json.loads(self.path.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        if mark["run_id"] != self.run_id:
+            return None
+        try:
+            said = next((line for line in self.log.read_text("utf-8").splitlines() if line.strip()), "")
+        except FileNotFoundError:
+            said = ""
+        what = said.removeprefix("Fatal Python error: ") or "killed from outside, perhaps for want of memory"
+        return _Crash(mark["crashes"] + 1, said.startswith("Timeout"), what)
+
+    @contextmanager
+    def guarding(self, limit_s: float, crashes: int) -> Iterator[None]:
+        """Mark the video as being worked on, and end the process (even one stuck in C) when it takes too long."""
+        write_json(self.path, {"run_id": self.run_id, "crashes": crashes, "pid": os.getpid()})
+        with self.log.open("w", encoding="utf-8") as log:
+            faulthandler.enable(log)
+            faulthandler.dump_traceback_later(limit_s, exit=True, file=log)
+            try:
+                yield
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+                faulthandler.disable()
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.log.unlink(missing_ok=True)
+
+
+def _poison(asset: str, crash: _Crash, limit_s: float) -> Outcome:
+    if crash.timed_out:
+        reason = f"{asset} timed out: it took longer than {limit_s:.0f} s for this video"
+        return Outcome("failed", limit_s, reason, failure=Failure("timed_out", reason, False))
+    reason = f"{asset} crashed its process {crash.count} times on this video: {crash.what}"
+    return Outcome("failed", 0.0, reason, failure=Failure("crashed", reason, False))
 
 
 def _severity(outcomes: Iterable[Outcome]) -> dg.AssetCheckSeverity:

@@ -4,9 +4,12 @@
         source.json             where it came from
         video.mp4  info.json  thumbnail.jpg
         media/                  decoded arrays, a cache (analyzers.decode)
-        outcomes/<asset>@<version>@<status>.json    how each asset ended; the name alone tells what exists
-        outcomes/<asset>@<version>.npz              per-frame tracks of an analysis
+        outcomes/<asset>@<version>@<inputs>@<digest>@<status>.json    how each asset ended
+        outcomes/<asset>@<digest>.npz    per-frame tracks of an analysis
         report.json  report.html
+
+The name of an outcome tells all that staleness needs: which code made it (version), from which results (inputs, a
+digest of theirs), and what came out (digest of the result, without the time it took).
 
 The root is `$TIKTOK_ASSETS_DATA`, else `data/` beside the package. A mounted network folder works: the store needs
 only rename within one folder.
@@ -20,7 +23,7 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +39,7 @@ from analyzers.decode import DECODER_VERSION, decode, file_stamp
 from analyzers.errors import MediaError
 
 MAX_NAME_CHARACTERS = 80
+NO_INPUTS = "none"
 RESERVED_NAMES = frozenset({"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(1, 10))})
 """Device names that some file systems refuse whatever the extension."""
 
@@ -77,14 +81,34 @@ def write_json(path: Path, value: Any) -> None:
         json.dump(value, file, ensure_ascii=False, indent=1, allow_nan=False)
 
 
+def digest_of(value: Any) -> str:
+    """Eight hex digits that stand for a JSON value."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What a file name tells about one asset of one video."""
 
     asset: str
     version: str
+    """Of the code that made it."""
+    inputs: str
+    """Digest of the results that it was made from; see `inputs_digest`."""
+    digest: str
+    """Of the result itself: equal digests, equal results."""
     status: str
     path: Path
+
+    @classmethod
+    def from_name(cls, path: Path) -> Stored | None:
+        """What a file of the outcomes folder is, None if it is something else."""
+        parts = path.name.removesuffix(".json").split("@")
+        if not path.name.endswith(".json") or len(parts) != 5 or parts[4] not in STATUSES:
+            return None
+        asset, version, inputs, digest, status = parts
+        return cls(asset, version, inputs, digest, status, path)
 
     @property
     def succeeded(self) -> bool:
@@ -159,20 +183,15 @@ class VideoFolder:
 
     def stored(self) -> dict[str, Stored]:
         """The newest outcome of each asset, read from file names alone."""
-        found: dict[str, tuple[float, Stored]] = {}
+        found: dict[str, list[Stored]] = {}
         try:
             with os.scandir(self.path / "outcomes") as entries:
                 for entry in entries:
-                    asset, _, rest = entry.name.partition("@")
-                    version, _, status = rest.removesuffix(".json").partition("@")
-                    if not entry.name.startswith(".") and entry.name.endswith(".json") and status in STATUSES:
-                        stored = Stored(asset, version, status, Path(entry.path))
-                        # Two files of one asset are there only where a writer was killed between write and clean-up.
-                        if asset not in found or found[asset][0] < entry.stat().st_mtime:
-                            found[asset] = (entry.stat().st_mtime, stored)
+                    if not entry.name.startswith(".") and (stored := Stored.from_name(Path(entry.path))):
+                        found.setdefault(stored.asset, []).append(stored)
         except FileNotFoundError:
             return {}
-        return {asset: stored for asset, (_, stored) in sorted(found.items())}
+        return {asset: _newest(several) for asset, several in sorted(found.items())}
 
     def outcome(self, asset: str) -> Outcome | None:
         """How an asset of this video ended, with its tracks; None if it was never tried."""
@@ -181,7 +200,7 @@ class VideoFolder:
 
     def read(self, stored: Stored) -> Outcome:
         """An outcome that `stored()` listed."""
-        tracks_file = stored.path.with_name(f"{stored.asset}@{stored.version}.npz")
+        tracks_file = stored.path.with_name(_tracks_name(stored))
         tracks = {}
         if tracks_file.exists():
             with np.load(tracks_file) as arrays:
@@ -192,29 +211,71 @@ class VideoFolder:
         """An outcome as it stands in its file: `Outcome.to_json` and `video`, `asset`, `version`, `finished_at`."""
         return json.loads(stored.path.read_text("utf-8"))
 
-    def write(self, asset: str, version: str, outcome: Outcome, **facts: Any) -> Stored:
-        """Keep an outcome in place of earlier ones of the same asset. `facts` are stored with it."""
+    def write(
+        self,
+        asset: str,
+        version: str,
+        outcome: Outcome,
+        inputs: str = NO_INPUTS,
+        digest: str | None = None,
+        **facts: Any,
+    ) -> Stored:
+        """Keep an outcome in place of earlier ones of the same asset.
+
+        Args:
+            asset, version: what it is of, and which code made it.
+            outcome: how it ended.
+            inputs: `inputs_digest` of what it was made from.
+            digest: of the result; by default of all that the outcome says but the time that it took.
+            facts: stored with it.
+        """
+        values = outcome.to_json()
+        tracks = outcome.analysis.tracks if outcome.analysis else {}
+        if digest is None:
+            content = {k: v for k, v in values.items() if k != "seconds"}
+            digest = digest_of([content, {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in tracks.items()}])
         folder = self.path / "outcomes"
-        stored = Stored(asset, version, outcome.status, folder / f"{asset}@{version}@{outcome.status}.json")
-        kept = {stored.path.name}
-        if outcome.analysis and outcome.analysis.tracks:
-            tracks = f"{asset}@{version}.npz"
-            with written_atomically(folder / tracks, "wb") as file:
-                np.savez_compressed(file, **outcome.analysis.tracks)
-            kept.add(tracks)
+        name = f"{asset}@{version}@{inputs}@{digest}@{outcome.status}.json"
+        stored = Stored(asset, version, inputs, digest, outcome.status, folder / name)
+        kept = {name}
+        if tracks:
+            kept.add(_tracks_name(stored))
+            with written_atomically(folder / _tracks_name(stored), "wb") as file:
+                np.savez_compressed(file, **tracks)
         about = {
             "video": self.key,
             "asset": asset,
             "version": version,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_json(stored.path, about | facts | outcome.to_json())
+        write_json(stored.path, about | facts | values)
         written_ns = stored.path.stat().st_mtime_ns
         for other in folder.glob(f"{asset}@*"):
-            with suppress(FileNotFoundError):  # another run may be cleaning up too
+            with suppress(FileNotFoundError):  # another run may be tidying up too
                 if other.name not in kept and other.stat().st_mtime_ns <= written_ns:
                     other.unlink()
         return stored
+
+
+def _newest(several: list[Stored]) -> Stored:
+    """Two outcomes of one asset are there only where a writer was killed between writing and tidying up."""
+    return several[0] if len(several) == 1 else max(several, key=lambda stored: stored.path.stat().st_mtime_ns)
+
+
+def _tracks_name(stored: Stored) -> str:
+    return f"{stored.asset}@{stored.digest}.npz"
+
+
+def inputs_digest(stored: Mapping[str, Stored], upstream: Iterable[str], failures_too: bool = False) -> str:
+    """Stands for the results that an asset is made from: changes when one of them changes, appears or fails.
+
+    With `failures_too` it also changes when one fails for another reason; a report shows reasons.
+    """
+    found = {
+        asset: stored[asset].digest if asset in stored and (failures_too or stored[asset].succeeded) else None
+        for asset in sorted(upstream)
+    }
+    return digest_of(found) if found else NO_INPUTS
 
 
 @dataclass(frozen=True)
@@ -243,7 +304,3 @@ class Store:
 
         existing = next(p for p in (self.root, *self.root.parents) if p.exists())
         return shutil.disk_usage(existing).free
-
-    def status(self, keys: list[str]) -> Mapping[str, dict[str, Stored]]:
-        """Per video what is stored of each asset."""
-        return {key: self.video(key).stored() for key in keys}

@@ -89,14 +89,26 @@ def same_place(before: np.ndarray, after: np.ndarray) -> bool:
         for at in [np.flatnonzero(line)]
     )
     luma, later = (cv2.cvtColor(np.ascontiguousarray(p[inside]), cv2.COLOR_RGB2GRAY) for p in (before, after))
-    height, width = luma.shape
-    middle = later[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    if cv2.matchTemplate(luma, middle, cv2.TM_CCOEFF_NORMED).max() > 0.7:
+    quarters = [
+        tuple(slice(n // 2) if first else slice(n // 2, n) for first, n in zip(corner, luma.shape, strict=True))
+        for corner in ((True, True), (True, False), (False, True), (False, False))
+    ]
+    found = [_found_again(luma[part], later[part]) for part in quarters if luma[part].size]
+    if _found_again(luma, later) > 0.7 or sum(match > 0.8 for match in found) >= 3:
         return True
     chroma = float(np.sqrt(np.square(cells[0, ..., 1:] - cells[1, ..., 1:])[filled].mean()))
     contrast_levels = min(float(c[..., 0][filled].std()) for c in cells)
     unexplained = contrast_levels * np.sqrt(max(0.0, 1 - structure_correlation(*cells) ** 2))
     return max(unexplained, chroma) < 12
+
+
+def _found_again(before: np.ndarray, after: np.ndarray) -> float:
+    """Best correlation of the middle of one luma picture with any place in another of the same size, -1..1."""
+    import cv2
+
+    height, width = after.shape
+    middle = after[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    return float(cv2.matchTemplate(before, middle, cv2.TM_CCOEFF_NORMED).max())
 
 
 def find_blends(

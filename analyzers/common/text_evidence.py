@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,11 +17,15 @@ MAX_SHIFT_S = 0.5
 """Farthest that the brightness pictures may move a start or an end."""
 IN_PLACE = 0.7
 """Share of the looks at which the strokes of a text must be in one place for it to stand there."""
+LOOSE = 0.5
+"""The same share below which it is not called standing even where its box hardly wanders: a sign in a shaky shot."""
 DRIFT_HEIGHTS = 0.5
 """A text also stands, whatever shines through it, if its centre wandered less than this share of its height."""
 RING_MOVES = 12.0
 RING_STILL = 6.0
 """Levels of brightness by which the ring around a text differs when what lies behind it moves, and when it stands."""
+RING_SHARE = 0.7
+"""Share of the ring that must have changed at once: who passes a sign in a still shot covers one side of it."""
 PICTURE_MOVES = 0.4
 """Share of the picture that must change before a text that stays is called an overlay."""
 BLOCK_CHANGE = 10.0
@@ -42,17 +46,17 @@ class Stay:
     end_s: float
 
     @classmethod
-    def of(cls, track: TextTrack, in_place: float, clip: Clip) -> Self:
+    def of(cls, track: TextTrack, looks: Mapping[int, bool], clip: Clip) -> Self:
         """From the quarter seconds of a track, and to the picture where the text is large enough to be seen in
-        `clip.luma` and its strokes are `in_place` most of the time (see `strokes_in_place`)."""
-        looks = np.searchsorted(clip.times_s, clip.frame_times_s - 1e-6)
-        first, last = int(looks[track.first]), int(looks[track.last])
-        before = int(looks[track.first - 1]) if track.first > 0 else None
-        after = int(looks[track.last + 1]) if track.last + 1 < len(looks) else None
+        `clip.luma` and its strokes are in place at most of the `looks` (see `strokes_in_place`)."""
+        pictures = np.searchsorted(clip.times_s, clip.frame_times_s - 1e-6)
+        first, last = int(pictures[track.first]), int(pictures[track.last])
+        before = int(pictures[track.first - 1]) if track.first > 0 else None
+        after = int(pictures[track.last + 1]) if track.last + 1 < len(pictures) else None
         start_s = float(clip.times_s[first])
         end_s = float(clip.times_s[after]) if after is not None else clip.video_end_s
         box = luma_box(track.box, clip)
-        if box[3] - box[1] < MIN_HEIGHT_PX or in_place < IN_PLACE:
+        if box[3] - box[1] < MIN_HEIGHT_PX or np.mean(list(looks.values())) < IN_PLACE:
             return cls(first, last, before, after, start_s, end_s)
         shown = samples(first, last)
         patch = np.median([cut_out(clip.luma[k], box) for k in shown], axis=0)
@@ -80,6 +84,8 @@ class OverlayEvidence:
 
     is_overlay: bool | None
     reason: str
+    in_place: float
+    """Share of the looks (0-1) at which its strokes are where they were last."""
     ring_change: float | None
     """Most that the ring around it changed while it was there, levels 0-255; None without a ring."""
     picture_change: float
@@ -87,25 +93,31 @@ class OverlayEvidence:
 
 
 def overlay_evidence(
-    track: TextTrack, stay: Stay, in_place: float, texts: Sequence[Pixels], clip: Clip
+    track: TextTrack, stay: Stay, looks: Mapping[int, bool], texts: Sequence[Pixels], clip: Clip
 ) -> OverlayEvidence:
     """Judge one text. It lies on top if it stays while the picture behind it moves or is cut, or if it comes or goes
     while all around it stays; it belongs to the scene if it wanders; otherwise nobody can tell.
 
     Args:
-        stay, in_place: from `Stay.of` and `strokes_in_place`.
+        stay, looks: from `Stay.of` and `strokes_in_place`.
         texts: the boxes of all texts, in pixels of `clip.frames`; they do not count as surroundings.
     """
     ring = _ring(track.box, texts, clip)
-    shown = samples(stay.first, stay.last)
+    in_place = float(np.mean(list(looks.values())))
+    bare_s = clip.frame_times_s[[i for i, here in looks.items() if here or in_place < LOOSE]]
+    shown = np.searchsorted(clip.times_s, bare_s - 1e-6)
     rings = [clip.luma[k][ring].astype(np.float32) for k in shown]
-    ring_change = max((float(np.abs(r - rings[0]).mean()) for r in rings[1:]), default=0.0) if ring.any() else None
-    blocks = [_blocks(clip.luma[k]) for k in shown]
+    changes = [np.abs(r - rings[0]) for r in rings] if ring.any() else []
+    ring_change = max((float(c.mean()) for c in changes), default=None)
+    all_round = any(c.mean() >= RING_MOVES and (c > RING_STILL).mean() >= RING_SHARE for c in changes)
+    blocks = [_blocks(clip.luma[k]) for k in samples(stay.first, stay.last)]
     picture_change = max((float((np.abs(b - blocks[0]) > BLOCK_CHANGE).mean()) for b in blocks[1:]), default=0.0)
-    numbers = (None if ring_change is None else round(ring_change, 1), round(picture_change, 2))
+    numbers = (round(in_place, 2), None if ring_change is None else round(ring_change, 1), round(picture_change, 2))
     if in_place < IN_PLACE and track.drift_px > DRIFT_HEIGHTS * (track.box[3] - track.box[1]):
         return OverlayEvidence(False, "it moves across the screen", *numbers)
-    if picture_change >= PICTURE_MOVES and (ring_change is None or ring_change >= RING_MOVES):
+    if in_place < LOOSE and not track.counts:
+        return OverlayEvidence(None, "it neither stands nor moves clearly", *numbers)
+    if picture_change >= PICTURE_MOVES and (all_round or not changes):
         return OverlayEvidence(True, "it stands while the picture behind it changes", *numbers)
     if _pops(stay.before, stay.first, track.box, ring, clip):
         return OverlayEvidence(True, "it comes while all around it stays", *numbers)
@@ -119,12 +131,12 @@ def samples(first: int, last: int) -> np.ndarray:
     return np.unique(np.linspace(first, last, SAMPLES).astype(int))
 
 
-def strokes_in_place(track: TextTrack, clip: Clip) -> float:
-    """Share of the looks (0-1) at which the strokes of a text were where they were last seen."""
+def strokes_in_place(track: TextTrack, clip: Clip) -> dict[int, bool]:
+    """For some looks (indices of `clip.frames`) whether the strokes of a text are where they were last seen."""
     import cv2
 
-    looks = [cv2.cvtColor(clip.frames[i], cv2.COLOR_RGB2GRAY) for i in samples(track.first, track.last)]
-    return float(np.mean([track.likeness(gray) >= SAME_PATCH for gray in looks]))
+    grays = {int(i): cv2.cvtColor(clip.frames[i], cv2.COLOR_RGB2GRAY) for i in samples(track.first, track.last)}
+    return {i: track.likeness(gray) >= SAME_PATCH for i, gray in grays.items()}
 
 
 def _pops(without: int | None, beside: int | None, box: Pixels, ring: np.ndarray, clip: Clip) -> bool:

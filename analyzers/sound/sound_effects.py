@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzers.clip import AUDIO_HZ, Clip
-from analyzers.common.spectra import HOP, HOP_S, to_dbfs
+from analyzers.common.spectra import HOP, HOP_S
 from analyzers.common.voice import voice_regions_of
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 
@@ -17,8 +17,10 @@ NEAR_SPEECH_S = 0.2
 NEAR_BEAT_S = 0.045
 SUBDIVISIONS = 2
 """Beats and the eighth notes between them are the music's own."""
-PROMINENCE_IN_MUSIC_DB = 3.0
-"""How much louder than nine tenths of the two seconds around it an effect over music is."""
+PROMINENCE_DB = 3.0
+"""How much louder than nine tenths of the two seconds around it an effect is."""
+TRACK_START_S = 0.15
+"""A track that begins with sound has an onset there that is no event."""
 MAX_LENGTH_S = 2.0
 FADED_DB = 15.0
 TRANSIENT_S = 0.35
@@ -28,9 +30,9 @@ TRANSIENT_S = 0.35
 class SoundEffects(Analyzer):
     """Sudden sounds that are neither speech nor beats: knocks, pops, clicks, whooshes.
 
-    Takes the onsets of `audio_analysis` (spectral flux, Boeck et al. 2012) and leaves out those that are too quiet,
-    those in or beside the speech regions of `audio_environment`, and those on the beats or half-way between them; over
-    music an onset must also be louder than nine tenths of what sounds within a second of it.
+    Takes the onsets of `audio_analysis` (spectral flux, Boeck et al. 2012) and leaves out those in or beside the speech
+    regions of `audio_environment`, those on the beats or half-way between them, and those that are not 3 dB louder than
+    nine tenths of what sounds within a second of them.
 
     Segments: "transient" (fades by 15 dB within 0.35 s) or "sustained"; without a model that knows sounds nothing is
     said about what it was. No confidence. data: rise_db (mean rise of the bands at the onset), level_dbfs (loudest 50
@@ -64,14 +66,12 @@ class SoundEffects(Analyzer):
         distance_s = distance_to(onsets_s, tracks["beat_times_s"])
         on_grid = distance_to(onsets_s, beat_grid_s(tracks["beat_times_s"])) <= NEAR_BEAT_S
         audio = np.asarray(clip.audio)
+        left = ~spoken & ~on_grid & (onsets_s >= TRACK_START_S)
         segments = []
-        for onset_s, beat_s in zip(onsets_s[~spoken & ~on_grid], distance_s[~spoken & ~on_grid], strict=True):
+        for onset_s, beat_s in zip(onsets_s[left], distance_s[left], strict=True):
             frame = round(float(onset_s) / HOP_S)
-            over = kind_at(environment, float(onset_s))
             loudest_dbfs = float(level_dbfs[frame : frame + 5].max())
-            if loudest_dbfs < self.min_level_dbfs:
-                continue
-            if over == "music_like" and loudest_dbfs < usual_level_dbfs(level_dbfs, frame) + PROMINENCE_IN_MUSIC_DB:
+            if loudest_dbfs < max(self.min_level_dbfs, usual_level_dbfs(level_dbfs, frame) + PROMINENCE_DB):
                 continue
             length_s = fade_s(level_dbfs, frame)
             end_s = min(float(onset_s) + length_s, len(audio) / AUDIO_HZ)
@@ -79,7 +79,7 @@ class SoundEffects(Analyzer):
                 "rise_db": round(float(tracks["onset_strength"][frame]), 1),
                 "level_dbfs": round(loudest_dbfs, 1),
                 "centroid_hz": round(float(np.nan_to_num(tracks["centroid_hz"][frame : frame + 5]).max())),
-                "over": over,
+                "over": kind_at(environment, float(onset_s)),
                 "from_beat_s": round(float(beat_s), 3) if np.isfinite(beat_s) else None,
             }
             label = "transient" if length_s <= TRANSIENT_S else "sustained"

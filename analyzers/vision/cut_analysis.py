@@ -53,8 +53,9 @@ class CutAnalysis(Analyzer):
     Tracks: change_levels, the change of every picture against the one before (0 for the first).
 
     Never empty: a clip without a cut is one shot.
-    What it gets wrong: jump cuts that change little of the picture are missed, as are cuts between two shots that both
-    move very fast and wipes; a light that is slowly turned on in a dark room reads as a fade in.
+    What it gets wrong: it misses jump cuts that change little of the picture, cuts beside very fast motion, wipes, and
+    dissolves in which things move by more than about a tenth of the frame; at 1 picture a second shots of one picture
+    each are one shot; a light that is slowly turned on in a dark room reads as a fade in.
     """
 
     spec = AnalyzerSpec(

@@ -265,10 +265,10 @@ def _upper_and_lower(quad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _segment(track: TextTrack, block: int, language: str | None, kept: Sequence[TextTrack], clip: Clip) -> Segment:
-    in_place = strokes_in_place(track, clip)
-    stay = Stay.of(track, in_place, clip)
+    looks = strokes_in_place(track, clip)
+    stay = Stay.of(track, looks, clip)
     texts = [t.box for t in kept if t.first <= track.last + 1 and track.first <= t.last + 1]
-    found = overlay_evidence(track, stay, in_place, texts, clip)
+    found = overlay_evidence(track, stay, looks, texts, clip)
     height, width = clip.frames.shape[1:3]
     box: Box = (track.box[0] / width, track.box[1] / height, track.box[2] / width, track.box[3] / height)
     data: dict[str, Any] = {
@@ -276,7 +276,7 @@ def _segment(track: TextTrack, block: int, language: str | None, kept: Sequence[
         "language": language,
         "is_overlay": found.is_overlay,
         "evidence": found.reason,
-        "in_place": round(in_place, 2),
+        "in_place": found.in_place,
         "ring_change": found.ring_change,
         "picture_change": found.picture_change,
         "hits": track.last - track.first + 1,

@@ -35,16 +35,7 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 ANSWER_S = 60
-KEY_CODES = {
-    "ArrowLeft": 37,
-    "ArrowUp": 38,
-    "ArrowRight": 39,
-    "ArrowDown": 40,
-    "Enter": 13,
-    "Tab": 9,
-    " ": 32,
-    "Escape": 27,
-}
+KEY_CODES = {"Enter": 13, "Escape": 27, " ": 32, "End": 35, "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}
 
 
 class Browser:
@@ -115,7 +106,7 @@ class Browser:
         self.call("Page.navigate", url=page.resolve().as_uri() + place)
         self.wait("document.readyState === 'complete'")
         video = "document.querySelector('video')"
-        self.wait(f"!{video} || {video}.readyState >= 1 || {video}.error")
+        self.wait(f"!{video} || {video}.readyState >= 1 || !!{video}.error")
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression gives in the page, as plain values."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from html.parser import HTMLParser
 from io import BytesIO
+from itertools import pairwise
 from typing import Any
 
 import jsonschema
@@ -92,14 +93,12 @@ def outline(html: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(tag, tuple(a)) for tag, a in Page(html).elements]
 
 
-def everywhere(
-    value: Any, put: Callable[[str], str], keep: frozenset[str] = frozenset({"status", "created_at"})
-) -> Any:
+def everywhere(value: Any, put: Callable[[str], str]) -> Any:
     """The same with every text replaced but those that the schema fixes."""
     if isinstance(value, dict):
-        return {k: v if k in keep else everywhere(v, put, keep) for k, v in value.items()}
+        return {k: v if k in ("status", "created_at") else everywhere(v, put) for k, v in value.items()}
     if isinstance(value, list):
-        return [everywhere(v, put, keep) for v in value]
+        return [everywhere(v, put) for v in value]
     return put(value) if isinstance(value, str) else value
 
 
@@ -201,14 +200,14 @@ def test_a_video_name_stays_a_file_beside_the_page() -> None:
 
 def test_long_reports_stay_small_and_say_what_is_left_out() -> None:
     names = list(example_report()["analyzer_results"])
-    many = [segment(i * 0.012, i * 0.012 + 0.01, "word", 0.5, text="something was said here") for i in range(5_000)]
+    many = [segment(i * 0.03, i * 0.03 + 0.02, "word", 0.5, text="something was said here") for i in range(2_000)]
     html = render_page(report_of({n: result(copy.deepcopy(many)) for n in names}, duration_s=60.0))
     page = Page(html)
     assert len(html.encode()) <= MAX_PAGE_BYTES
     shown = len(page.lanes()["Cut analysis"])
-    assert 0 < shown < 5_000
-    assert f"The first {shown} are listed; all 5000 are in report.json." in page.text
-    assert "5 000 segments" in page.text.replace("5000 segments", "5 000 segments")
+    assert 0 < shown < 2_000
+    assert f"The first {shown} are listed; all 2000 are in report.json." in page.text
+    assert page.text.count("2000 segments") == len(names)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +344,7 @@ def test_the_strip_of_pictures_tiles_the_video_and_keeps_to_shots() -> None:
     film = film_strip(sample_clip(), example_report())
     assert film[0].start_s == 0
     assert film[-1].end_s == pytest.approx(12.0)
-    assert all(a.end_s == b.start_s for a, b in zip(film, film[1:], strict=False))
+    assert all(a.end_s == b.start_s for a, b in pairwise(film))
     assert [p.start_s for p in film if p.opens_shot] == [0.0, 2.5, 3.5, 5.5, 8.0, 10.0]
     assert sum(len(p.jpeg) for p in film) < 300_000
     picture = Image.open(BytesIO(film[5].jpeg)).convert("RGB")

@@ -153,9 +153,8 @@ def test_dark_mode_is_dark(tab: Browser, page: Path) -> None:
 
 def test_nothing_jumps_while_loading_and_seeking(tab: Browser, page: Path) -> None:
     tab.open(page, place="#t=4.2")
-    tab.value(
-        "document.querySelector('#position').value = 9; document.querySelector('#position').dispatchEvent(new Event('input'))"
-    )
+    tab.value("document.querySelector('#position').value = 9")
+    tab.value("document.querySelector('#position').dispatchEvent(new Event('input'))")
     shift = tab.value(
         "new Promise(done => { let sum = 0; new PerformanceObserver(l => l.getEntries().forEach(e => sum += e.value))"
         ".observe({type: 'layout-shift', buffered: true}); setTimeout(() => done(sum), 200); })"

@@ -1,29 +1,21 @@
 """One asset per analyzer, built from the catalogue."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from analyzers.catalogue import CATALOGUE, analyzer_class
-from analyzers.contract import Analyzer, Need, Outcome
+from analyzers.contract import Analyzer, Outcome
 from analyzers.errors import MediaError
 from analyzers.run import examine
-from tiktok_assets.batch import Batch, outcome_check
+from tiktok_assets.batch import Result, outcome_check, run_batch, survives_members
 from tiktok_assets.download import DownloadSettings
 from tiktok_assets.execution import LANE_TAG, lane_pool
+from tiktok_assets.freshness import upstream, versions
 from tiktok_assets.partitions import batches, videos
 from tiktok_assets.store import VideoFolder
-
-PICTURE_NEEDS = {Need.FRAMES, Need.LUMA, Need.THUMBS, Need.PICTURES}
-
-
-def upstream_assets(analyzer: type[Analyzer]) -> list[str]:
-    """Names of the assets that an analysis is computed from."""
-    spec = analyzer.spec
-    media = ["decoded_frames"] if spec.needs & PICTURE_NEEDS else []
-    media += ["audio_track"] if Need.AUDIO in spec.needs else []
-    return [*(media or ["decoded_frames"]), *spec.after, *spec.uses]
 
 
 def measure(video: VideoFolder, analyzer: type[Analyzer], max_duration_s: float) -> Outcome:
@@ -45,13 +37,12 @@ def analysis_asset(name: str) -> dg.AssetsDefinition:
     """The asset of one analyzer: one op, so that retry, lane, log, timing and staleness are its own."""
     analyzer = analyzer_class(name)
     spec = analyzer.spec
-    version = analyzer().code_version()
 
     @dg.asset(
         name=name,
         partitions_def=videos,
         backfill_policy=batches,
-        deps=upstream_assets(analyzer),
+        deps=list(upstream()[name]),
         pool=lane_pool(spec.lane),
         op_tags={LANE_TAG: spec.lane},
         check_specs=[outcome_check(name)],
@@ -59,17 +50,18 @@ def analysis_asset(name: str) -> dg.AssetsDefinition:
         kinds={"analysis"},
         tags={"lane": spec.lane},
         owners=["team:tiktok-assets"],
-        code_version=version,
+        code_version=versions()[name],
         description=inspect.getdoc(analyzer),
-        retry_policy=dg.RetryPolicy(max_retries=1),
+        retry_policy=survives_members,
     )
-    def analysis(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        batch = Batch(context)
+    def analysis(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         limit_s = DownloadSettings.from_environment().max_duration_s
-        for video in batch.videos():
+
+        def work(video: VideoFolder) -> dict[str, Result]:
             outcome = measure(video, analyzer, limit_s)
-            batch.record(video, name, version, outcome, _shown(video, outcome))
-        return batch.result(name)
+            return {name: Result(outcome, _shown(video, outcome))}
+
+        yield from run_batch(context, (name,), work)
 
     return analysis
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -11,11 +12,11 @@ from analyzers.clip import Clip
 from analyzers.contract import Analysis, Outcome
 from analyzers.decode import DECODER_VERSION
 from tiktok_assets.assets.raw_video import raw_video
-from tiktok_assets.batch import Batch, attempt, failed, outcome_check
+from tiktok_assets.batch import Result, attempt, failed, outcome_check, run_batch, survives_members
 from tiktok_assets.download import DownloadSettings
 from tiktok_assets.execution import LANE_TAG
 from tiktok_assets.partitions import batches, videos
-from tiktok_assets.store import VideoFolder
+from tiktok_assets.store import VideoFolder, digest_of
 
 
 def _spec(name: str, description: str, kind: str) -> dg.AssetSpec:
@@ -67,22 +68,33 @@ def decode_video(video: VideoFolder, limit_s: float) -> dict[str, Outcome]:
     return outcomes | {"decoded_frames": replace(outcomes["decoded_frames"], seconds=seconds)}
 
 
+def _digest(video: VideoFolder, outcome: Outcome) -> str | None:
+    """Equal files decoded by equal code give equal arrays; where the file lies and when it came do not count."""
+    stored = video.stored().get("raw_video")
+    return digest_of([stored.digest, DECODER_VERSION, outcome.status]) if stored and outcome.succeeded else None
+
+
 @dg.multi_asset(
     name="decode",
     specs=[FRAMES, SOUND],
     check_specs=[outcome_check(asset) for asset in PARTS],
     backfill_policy=batches,
     op_tags={LANE_TAG: "none"},
-    retry_policy=dg.RetryPolicy(max_retries=1),
+    retry_policy=survives_members,
 )
 def decode(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
     """One pass over each file."""
-    batch = Batch(context)
     limit_s = DownloadSettings.from_environment().max_duration_s
-    for video in batch.videos():
-        for asset, outcome in decode_video(video, limit_s).items():
-            facts = outcome.analysis.summary if outcome.analysis else {}
-            shown = {k: v for k, v in facts.items() if isinstance(v, (int, float, str))}
-            batch.record(video, asset, DECODER_VERSION, outcome, shown)
-    yield batch.result("decoded_frames", stop_if_all_failed=True)
-    yield batch.result("audio_track")
+
+    def work(video: VideoFolder) -> dict[str, Result]:
+        return {
+            asset: Result(outcome, _shown(outcome), _digest(video, outcome))
+            for asset, outcome in decode_video(video, limit_s).items()
+        }
+
+    yield from run_batch(context, tuple(PARTS), work, stop_if_all_failed=True)
+
+
+def _shown(outcome: Outcome) -> dict[str, Any]:
+    facts = outcome.analysis.summary if outcome.analysis else {}
+    return {k: v for k, v in facts.items() if isinstance(v, (int, float, str))}

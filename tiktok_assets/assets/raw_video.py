@@ -1,19 +1,24 @@
 """raw_video: the video file, what the site tells about it, a thumbnail."""
 
 import base64
+import hashlib
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from analyzers.contract import Analysis, Failure, Outcome
-from tiktok_assets.batch import Batch, attempt, outcome_check
+from tiktok_assets.batch import Result, attempt, outcome_check, run_batch, survives_members
 from tiktok_assets.download import DownloadError, DownloadSettings, fetch
 from tiktok_assets.execution import DOWNLOAD_POOL, LANE_TAG
+from tiktok_assets.freshness import RAW_VIDEO_VERSION
 from tiktok_assets.partitions import batches, videos
 from tiktok_assets.store import VideoFolder
 
-VERSION = "1"
+FETCH_LIMIT_S = 3600.0
+"""Longest that fetching one video may take; slow sites are slow."""
 
 
 def fetch_video(video: VideoFolder, settings: DownloadSettings) -> Outcome | Analysis:
@@ -49,6 +54,14 @@ def _shown(video: VideoFolder) -> dict[str, Any]:
     return shown
 
 
+def content_digest(file: Path | None) -> str | None:
+    """Stands for what is in a file, wherever it lies."""
+    if file is None:
+        return None
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()[:8]
+
+
 @dg.asset(
     partitions_def=videos,
     backfill_policy=batches,
@@ -58,17 +71,19 @@ def _shown(video: VideoFolder) -> dict[str, Any]:
     group_name="media",
     kinds={"video"},
     owners=["team:tiktok-assets"],
-    code_version=VERSION,
-    retry_policy=dg.RetryPolicy(max_retries=1),
+    code_version=RAW_VIDEO_VERSION,
+    retry_policy=survives_members,
 )
-def raw_video(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def raw_video(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
     """The video file with its metadata and thumbnail, from a URL through yt-dlp or from a local file.
 
     A video that is already there is kept. To fetch it anew, delete its folder's `video.*`.
     """
-    batch = Batch(context)
     settings = DownloadSettings.from_environment()
-    for video in batch.videos():
+
+    def work(video: VideoFolder) -> dict[str, Result]:
         outcome = attempt(partial(fetch_video, video, settings))
-        batch.record(video, "raw_video", VERSION, outcome, _shown(video))
-    return batch.result("raw_video", stop_if_all_failed=True)
+        digest = content_digest(video.file) if outcome.succeeded else None
+        return {"raw_video": Result(outcome, _shown(video), digest)}
+
+    yield from run_batch(context, ("raw_video",), work, FETCH_LIMIT_S, stop_if_all_failed=True)

@@ -1,5 +1,6 @@
 """report: everything that is known about a video, as JSON and as a page."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -7,15 +8,13 @@ import dagster as dg
 
 from analyzers.catalogue import CATALOGUE
 from analyzers.contract import SUCCESS, Analysis
-from tiktok_assets.assets.raw_video import raw_video
-from tiktok_assets.batch import Batch, attempt, outcome_check
+from tiktok_assets.batch import Result, attempt, outcome_check, run_batch, survives_members
 from tiktok_assets.execution import LANE_TAG
+from tiktok_assets.freshness import inputs_of, upstream
 from tiktok_assets.partitions import batches, videos
-from tiktok_assets.report.build import SCHEMA_VERSION, build_report
+from tiktok_assets.report.build import REPORT_VERSION, SCHEMA_VERSION, build_report
 from tiktok_assets.report.page import render_page
 from tiktok_assets.store import VideoFolder, write_json, written_atomically
-
-VERSION = f"1-{SCHEMA_VERSION}"
 
 
 def write_report(video: VideoFolder) -> Analysis:
@@ -50,23 +49,24 @@ def _shown(video: VideoFolder, summary: dict[str, Any]) -> dict[str, Any]:
 @dg.asset(
     partitions_def=videos,
     backfill_policy=batches,
-    deps=[raw_video, "decoded_frames", "audio_track", *CATALOGUE],
+    deps=list(upstream()["report"]),
     op_tags={LANE_TAG: "none"},
     check_specs=[outcome_check("report")],
     group_name="report",
     kinds={"json"},
     owners=["team:tiktok-assets"],
-    code_version=VERSION,
-    retry_policy=dg.RetryPolicy(max_retries=1),
+    code_version=REPORT_VERSION,
+    retry_policy=survives_members,
 )
-def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def report(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
     """report.json (see report.schema.json) and report.html of each video.
 
     It always appears: analyses that failed or are missing are named in it with the reason.
     """
-    batch = Batch(context)
-    for video in batch.videos():
+
+    def work(video: VideoFolder) -> dict[str, Result]:
         outcome = attempt(partial(write_report, video))
         shown = _shown(video, outcome.analysis.summary) if outcome.analysis else {}
-        batch.record(video, "report", VERSION, outcome, shown)
-    return batch.result("report")
+        return {"report": Result(outcome, shown, inputs_of("report", video.stored()))}
+
+    yield from run_batch(context, ("report",), work)

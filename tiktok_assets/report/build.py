@@ -10,6 +10,8 @@ from analyzers.contract import SUCCESS
 from tiktok_assets.store import VideoFolder
 
 SCHEMA_VERSION = "1.0"
+REPORT_VERSION = f"1-{SCHEMA_VERSION}"
+"""Raised whenever the same outcomes give another report or page."""
 
 DECODED = ("decoded_frames", "audio_track")
 INFO_FIELDS = ("title", "uploader", "description", "upload_date", "webpage_url", "tags", "view_count", "like_count")

@@ -32,11 +32,18 @@ UNITS = {
 WORDS = {"vl": "VL", "cta": "CTA", "qwen2": "Qwen2", "ocr": "OCR", "bpm": "BPM", "id": "ID"}
 
 
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+MARK = r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
+STACKED_MARKS = re.compile(rf"({MARK}{{8}}){MARK}+")
+"""More accents on one letter than any language has: they cover the lines around, and no line breaks within them."""
+
+
 def cleaned(value: Any) -> Any:
     """The same with every text printable and short: lone surrogates and control characters replaced, long ends cut."""
     if isinstance(value, str):
         text = value if len(value) <= MAX_TEXT_CHARACTERS else value[:MAX_TEXT_CHARACTERS].rstrip() + "…"
-        return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
+        text = STACKED_MARKS.sub(r"\1", text)
+        return UNPRINTABLE.sub("\ufffd", text)
     if isinstance(value, Mapping):
         return {cleaned(str(k)): cleaned(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -22,7 +22,6 @@ from tests.media import (
     texture,
 )
 
-
 HEIGHT, WIDTH, FPS = 640, 360, 20.0
 
 
@@ -103,6 +102,27 @@ def test_lettering_that_moves_with_the_scene_is_no_overlay():
     sign = one(list(measured(synthetic_clip(pan(3, wall), FPS)).segments), "BAKERY")
     assert sign.label == "scene_text"
     assert sign.data["is_overlay"] is False
+
+
+def test_a_sign_in_a_shaky_shot_is_no_overlay():
+    wall = write(np.asarray(texture(HEIGHT + 80, WIDTH + 80, scale_px=40) // 2), "BAKERY", 220, 340, 40)
+    shaken = np.clip(np.random.default_rng(1).normal(40, 6, (60, 2)), 0, 79).astype(int)
+    sign = one(
+        list(measured(synthetic_clip([wall[y:, x:][:HEIGHT, :WIDTH] for x, y in shaken], FPS)).segments), "BAKERY"
+    )
+    assert sign.data["is_overlay"] is not True
+
+
+def test_somebody_who_passes_a_sign_does_not_make_it_an_overlay():
+    wall = write(np.asarray(texture(HEIGHT, WIDTH, scale_px=40) // 2), "BAKERY", 180, 300, 40)
+    body = texture(500, 110, seed=9, scale_px=12)
+    frames = []
+    for i in range(60):
+        frame, x = np.concatenate([wall, np.zeros((HEIGHT, 110, 3), np.uint8)], axis=1), min(WIDTH, i * 8)
+        frame[140:, x : x + 110] = body
+        frames.append(frame[:, :WIDTH])
+    sign = one(list(measured(synthetic_clip(frames, FPS)).segments), "BAKERY")
+    assert sign.data["is_overlay"] is not True
 
 
 def test_in_a_still_shot_nobody_can_tell():
