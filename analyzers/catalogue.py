@@ -13,6 +13,7 @@ CATALOGUE: dict[str, str] = {
     "cut_analysis": "analyzers.vision.cut_analysis:CutAnalysis",
     "camera_analysis": "analyzers.vision.camera_analysis:CameraAnalysis",
     "visual_effects": "analyzers.vision.visual_effects:VisualEffects",
+    "scene_segmentation": "analyzers.vision.scene_segmentation:SceneSegmentation",
     "color_analysis": "analyzers.vision.color_analysis:ColorAnalysis",
     "audio_analysis": "analyzers.sound.audio_analysis:AudioAnalysis",
     "face_detection": "analyzers.people.face_detection:FaceDetection",
@@ -20,6 +21,7 @@ CATALOGUE: dict[str, str] = {
     "eye_tracking": "analyzers.people.eye_tracking:EyeTracking",
     "face_emotion": "analyzers.people.face_emotion:FaceEmotion",
     "hand_gesture": "analyzers.people.hand_gesture:HandGesture",
+    "body_language": "analyzers.people.body_language:BodyLanguage",
     "text_overlay": "analyzers.vision.text_overlay:TextOverlay",
     "comment_cta_detection": "analyzers.language.comment_cta_detection:CommentCtaDetection",
     "temporal_flow": "analyzers.joined.temporal_flow:TemporalFlow",
@@ -28,6 +30,8 @@ CATALOGUE: dict[str, str] = {
     "sound_effects": "analyzers.sound.sound_effects:SoundEffects",
     "speech_flow": "analyzers.speech.speech_flow:SpeechFlow",
     "speech_rate": "analyzers.speech.speech_rate:SpeechRate",
+    "speech_emotion": "analyzers.speech.speech_emotion:SpeechEmotion",
+    "speech_transcription": "analyzers.speech.speech_transcription:SpeechTranscription",
 }
 
 

@@ -1,7 +1,7 @@
 """What arms, trunk and head of a pose do, as one number each: rules over keypoints.
 
-A pose is (33, 3): x, y in fractions of the picture, visibility; `seen` (33,) says which keypoints count; `aspect` is the
-width of the picture by its height. Lengths are in body widths. A rule gives NaN where it cannot tell.
+A pose is (33, 3): x, y in fractions of the picture, visibility; `seen` (33,) says which keypoints count; `aspect` is
+the width of the picture by its height. Lengths are in body widths. A rule gives NaN where it cannot tell.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ def hand_raised(pose: np.ndarray, seen: np.ndarray, aspect: float) -> float:
 
 
 def arms_spread(pose: np.ndarray, seen: np.ndarray, aspect: float) -> float:
-    """Distance between the wrists."""
+    """Distance between the wrists from side to side."""
     width = body_width(pose, seen, aspect)
     if np.isnan(width) or not seen[WRISTS].all():
         return np.nan
-    return float(np.linalg.norm((pose[WRISTS[0], :2] - pose[WRISTS[1], :2]) * (aspect, 1.0)) / width)
+    return float(abs(pose[WRISTS[0], 0] - pose[WRISTS[1], 0]) * aspect / width)
 
 
 def leaning(pose: np.ndarray, seen: np.ndarray, aspect: float) -> float:

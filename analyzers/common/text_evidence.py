@@ -123,7 +123,7 @@ def overlay_evidence(
         return OverlayEvidence(True, "it comes while all around it stays", *numbers)
     if _pops(stay.last, stay.after, track.box, ring, clip):
         return OverlayEvidence(True, "it goes while all around it stays", *numbers)
-    return OverlayEvidence(None, "the picture behind it does not change", *numbers)
+    return OverlayEvidence(None, "too little changes behind it to tell", *numbers)
 
 
 def samples(first: int, last: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,7 +96,7 @@ class CrossAnalyzerIntelligence(Analyzer):
         found: list[Segment] = []
         missing: set[str] = set()
         hook: float | None = None
-        for rule in (hook_rule, pacing_rule, sync_rule, peaks_rule):
+        for rule in (hook_rule, pacing_rule, text_speech_sync_rule, attention_peak_rule):
             inputs = Inputs(results)
             insights = rule(inputs, clip.duration_s)
             missing.update(inputs.missing)
@@ -155,7 +155,7 @@ def pacing_rule(inputs: Inputs, duration_s: float) -> list[Segment]:
     return [_insight("pacing", 0.0, duration_s, says, _evidence("temporal_flow", phases), inputs, **values)]
 
 
-def sync_rule(inputs: Inputs, duration_s: float) -> list[Segment]:
+def text_speech_sync_rule(inputs: Inputs, duration_s: float) -> list[Segment]:
     """For every written text, whether somebody speaks meanwhile and says the same."""
     texts, voice = inputs.segments("text_overlay", "overlay", "text"), inputs.voice()
     if not texts or voice is None:
@@ -180,7 +180,7 @@ def sync_rule(inputs: Inputs, duration_s: float) -> list[Segment]:
     return insights
 
 
-def peaks_rule(inputs: Inputs, duration_s: float) -> list[Segment]:
+def attention_peak_rule(inputs: Inputs, duration_s: float) -> list[Segment]:
     """Moments at which several things begin or change at once."""
     voice = inputs.voice()
     channels: dict[str, tuple[str, list[Segment]]] = {
@@ -244,20 +244,11 @@ def completeness_rule(inputs: Inputs, duration_s: float, hook: float | None) -> 
     return _insight("completeness", 0.0, duration_s, says, rests_on, inputs, parts=parts)
 
 
-RULES: Mapping[str, Callable[..., Any]] = {
-    "hook": hook_rule,
-    "pacing": pacing_rule,
-    "text_speech_sync": sync_rule,
-    "attention_peak": peaks_rule,
-    "completeness": completeness_rule,
-}
-
-
 def _insight(
     label: str, start_s: float, end_s: float, says: str, rests_on: list[dict[str, Any]], inputs: Inputs, **values: Any
 ) -> Segment:
     missing = sorted(set(inputs.missing))
-    data = {"rule": RULES[label].__name__, "says": says, **values, "rests_on": rests_on, "missing": missing}
+    data = {"rule": f"{label}_rule", "says": says, **values, "rests_on": rests_on, "missing": missing}
     return Segment(start_s, end_s, label, None, None, data)
 
 

@@ -33,7 +33,7 @@ CUES = (
     Cue("arms_spread", 2.2, "widths apart"),
     Cue("leaning", 15.0, "degrees", most=55.0),
     Cue("head_tilted", 15.0, "degrees"),
-    Cue("hand_at_face", 0.25, "share of the face"),
+    Cue("hand_at_face", 0.15, "share of the face"),
     Cue("gesturing", 0.8, "widths per second"),
 )
 
@@ -47,10 +47,10 @@ class BodyLanguage(Analyzer):
     Lengths are in body widths: the distance between the shoulders, or 0.7 of the trunk where a person stands sideways.
 
     Segments: label one of "arms_crossed" (wrists past each other, at the other elbow), "hands_on_hips", "hand_raised"
-    (a wrist above the nose), "arms_spread" (wrists 2.2 widths apart or more), "leaning" (trunk 15-55 degrees off the
-    vertical), "head_tilted" (line of the eyes 15 degrees or more off the horizontal), "hand_at_face" (a hand of
-    hand_gesture covers a quarter of the face), "gesturing" (wrists move 0.8 widths a second or more). Cues overlap.
-    confidence: None. data: `value` (median of what the cue is judged by), `unit`, `samples` (pictures).
+    (a wrist above the nose), "arms_spread" (wrists 2.2 widths apart or more, side to side), "leaning" (trunk 15-55
+    degrees off the vertical), "head_tilted" (line of the eyes 15 degrees or more off the horizontal), "hand_at_face" (a
+    hand of hand_gesture covers 15 % of the face or more), "gesturing" (wrists move 0.8 widths a second or more). Cues
+    overlap. confidence: None. data: `value` (median of what the cue is judged by), `unit`, `samples` (pictures).
 
     summary: `cue_s` (seconds by cue), `wrist_speed` (median, widths a second; None where no wrist was seen),
     `wrists_seen_share` (of the pictures with a pose, 0-1).
@@ -114,7 +114,8 @@ class BodyLanguage(Analyzer):
         posed, speeds = np.isfinite(poses[:, 0, 0]), values["gesturing"][np.isfinite(values["gesturing"])]
         summary = {
             "cue_s": {
-                cue.label: round(sum(s.end_s - s.start_s for s in segments if s.label == cue.label), 2) for cue in CUES
+                cue.label: round(sum((s.end_s - s.start_s for s in segments if s.label == cue.label), 0.0), 2)
+                for cue in CUES
             },
             "wrist_speed": round(float(np.median(speeds)), 2) if len(speeds) else None,
             "wrists_seen_share": round(float(seen[posed][:, body_cues.WRISTS].any(1).mean()), 3),

@@ -12,27 +12,32 @@ from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 
 LIGHTNESS_BINS, COLOR_BINS = 8, 12
 """Bins of L and of a and b each. Colour counts in finer steps than lightness, which changes with the angle."""
-LAYOUT_ROWS, LAYOUT_COLUMNS = 6, 6
+LAYOUT_CELLS = 6
+PICTURES_AT = (0.15, 0.5, 0.85)
+"""Where in a shot its pictures are taken, as shares of its length."""
+BLACK_L = 20
+"""OpenCV's 8-bit L* (0-255) up to which a pixel counts as black."""
 
 
 @dataclass
 class SceneSegmentation(Analyzer):
     """Joins the shots of cut_analysis into visual scenes.
 
-    Each shot is described by pictures from its beginning, middle and end: a smoothed CIELAB histogram (what colours) and
-    a coarse grid (where light and dark are). Two shots look alike if the most alike of their pictures do: by the
-    Hellinger distance of histograms, or by the correlation of grids, which finds the same framing under another
-    light. A shot that looks like one of the last few links all between into one scene (overlapping links, Hanjalic et
-    al., "Automated High-Level Movie Segmentation", IEEE TCSVT 1999), as two people who talk in turns do.
+    Each shot is described by pictures from its beginning, middle and end: a smoothed CIELAB histogram (what colours,
+    black left out) and a coarse grid (where light and dark are). Two shots look alike if the most alike of their
+    pictures do: by the Hellinger distance of histograms, or by the correlation of grids, which finds the same framing
+    under another light. A shot that looks like one of the last few links all between into one scene (overlapping links,
+    Hanjalic et al., "Automated High-Level Movie Segmentation", IEEE TCSVT 1999), as two people who talk in turns do.
 
-    Segments, by start; label "scene". data: scene (0, 1, ... in order), shots (their indices in cut_analysis), look (number
-    of the look; scenes with the same number look alike, wherever they stand), likeness_to_previous (0-1, of the most
-    alike shots of this and the previous scene; None for the first).
+    Segments, by start; label "scene". data: scene (0, 1, ... in order), shots (their indices in cut_analysis), look
+    (number of the look; scenes with the same number look alike, wherever they stand), likeness_to_previous (0-1, of the
+    most alike shots of this and the previous scene; None for the first).
     Confidence: of the border before it, 1 - likeness_to_previous; None for the first.
     Summary: scenes, looks, returns (scenes with an earlier look), mean_scene_s.
 
-    Never empty. It says "looks alike" and claims no meaning: one room seen towards the window and towards the wall may
-    be two scenes, and two different grey streets one. A clip of one shot is one scene, however much the camera walks.
+    Never empty. It says "looks alike" and claims no meaning.
+    What it gets wrong: one room seen towards the window and towards the wall may be two scenes, two different grey
+    streets one; a clip of one shot is one scene, however far the camera walks.
     """
 
     spec = AnalyzerSpec(
@@ -53,18 +58,18 @@ class SceneSegmentation(Analyzer):
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         shots = [s for s in results["cut_analysis"].segments if s.label == "shot"]
-        described = [describe(clip.thumbs, s.data["start_frame"], s.data["end_frame"]) for s in shots]
-        likeness = np.array([[alike(a, b) for b in described] for a in described])
+        looks = [describe(clip.thumbs, s.data["start_frame"], s.data["end_frame"]) for s in shots]
+        likeness = likeness_of(looks)
         starts = self._scene_starts(shots, likeness)
         scenes = [list(range(a, b)) for a, b in zip(starts, [*starts[1:], len(shots)], strict=True)]
-        looks = _looks(scenes, likeness, self.alike)
+        look_of = _looks(scenes, likeness, self.alike)
         segments = []
         for i, scene in enumerate(scenes):
             before = float(likeness[np.ix_(scenes[i - 1], scene)].max()) if i else None
             data = {
                 "scene": i,
                 "shots": [shots[k].data["index"] for k in scene],
-                "look": looks[i],
+                "look": look_of[i],
                 "likeness_to_previous": None if before is None else round(before, 3),
             }
             sure = None if before is None else round(1 - before, 3)
@@ -73,8 +78,8 @@ class SceneSegmentation(Analyzer):
             segments=segments,
             summary={
                 "scenes": len(scenes),
-                "looks": len(set(looks)),
-                "returns": len(scenes) - len(set(looks)),
+                "looks": len(set(look_of)),
+                "returns": len(scenes) - len(set(look_of)),
                 "mean_scene_s": round(float(np.mean([s.end_s - s.start_s for s in segments])), 3),
             },
             backend="CIELAB histograms and layout of shots (numpy, OpenCV)",
@@ -97,7 +102,7 @@ class SceneSegmentation(Analyzer):
 
 @dataclass(frozen=True)
 class ShotLook:
-    """How the pictures of a shot look: one row for each."""
+    """How the pictures of a shot look: one row for each of `PICTURES_AT`, of which some may be alike."""
 
     histograms: np.ndarray
     """(pictures, bins) float64; square roots of shares, so that a scalar product is a Bhattacharyya coefficient."""
@@ -109,27 +114,48 @@ def describe(thumbs: np.ndarray, first: int, end: int) -> ShotLook:
     """The look of frames `first` to `end` (exclusive), from their beginning, middle and end."""
     import cv2
 
-    length = end - first
-    frames = sorted({first + int(length * part) for part in (0.15, 0.5, 0.85)})
-    histograms, layouts = [], []
-    for frame in frames:
-        lab = cv2.cvtColor(np.ascontiguousarray(thumbs[frame]), cv2.COLOR_RGB2LAB)
-        shares = cv2.calcHist([lab], [0, 1, 2], None, [LIGHTNESS_BINS, COLOR_BINS, COLOR_BINS], [0, 256, 64, 192, 64, 192])
-        shares = _smoothed(shares)
-        histograms.append(np.sqrt(shares / max(shares.sum(), 1e-9)).ravel())
-        layout = cv2.resize(lab[..., 0], (LAYOUT_COLUMNS, LAYOUT_ROWS), interpolation=cv2.INTER_AREA).astype(float)
-        layout = layout.ravel() - layout.mean()
-        spread = float(np.linalg.norm(layout))
-        layouts.append(layout / spread if spread > 4 * np.sqrt(layout.size) else np.zeros_like(layout))
-    return ShotLook(np.array(histograms), np.array(layouts))
+    frames = [first + int((end - first) * part) for part in PICTURES_AT]
+    pictures = [cv2.cvtColor(np.ascontiguousarray(thumbs[f]), cv2.COLOR_RGB2LAB) for f in frames]
+    shown = [lab for lab in pictures if (lab[..., 0] > BLACK_L).mean() > 0.05]
+    shown = [(shown or pictures)[k % len(shown or pictures)] for k in range(len(PICTURES_AT))]
+    return ShotLook(*(np.array([of(lab) for lab in shown]) for of in (_histogram, _layout)))
 
 
-def alike(a: ShotLook, b: ShotLook) -> float:
-    """Likeness of two shots, 0-1: of their most alike pictures, by colours or by layout, whichever is more."""
-    colors = 1 - np.sqrt(np.maximum(0.0, 1 - a.histograms @ b.histograms.T))
-    layout = np.maximum(0.0, a.layouts @ b.layouts.T)
+def _histogram(lab: np.ndarray) -> np.ndarray:
+    """Smoothed colour histogram without black, which bars and shadows fill in any picture; (bins,) float64."""
+    pixels = lab.reshape(-1, 3)
+    lit = pixels[pixels[:, 0] > BLACK_L]
+    pixels = lit if len(lit) > 0.05 * len(pixels) else pixels
+    bins = (LIGHTNESS_BINS, COLOR_BINS, COLOR_BINS)
+    counts = _smoothed(np.histogramdd(pixels, bins, ((0, 256), (64, 192), (64, 192)))[0])
+    return np.sqrt(counts / max(counts.sum(), 1e-9)).ravel()
+
+
+def _layout(lab: np.ndarray) -> np.ndarray:
+    """Where it is light and dark: (cells,) float64, mean 0 and length 1; zeros for a plain picture."""
+    import cv2
+
+    layout = cv2.resize(lab[..., 0], (LAYOUT_CELLS, LAYOUT_CELLS), interpolation=cv2.INTER_AREA).astype(float).ravel()
+    layout -= layout.mean()
+    spread = float(np.linalg.norm(layout))
+    return layout / spread if spread > 4 * LAYOUT_CELLS else np.zeros_like(layout)
+
+
+def likeness_of(looks: Sequence[ShotLook]) -> np.ndarray:
+    """Likeness of each shot to each, 0-1: (shots, shots), symmetric, 1 on the diagonal.
+
+    That of their most alike pictures, by colours or by layout, whichever is more.
+    """
+    shots, pictures = len(looks), len(PICTURES_AT)
+    histograms = np.concatenate([look.histograms for look in looks])
+    layouts = np.concatenate([look.layouts for look in looks])
+    colors = 1 - np.sqrt(np.clip(1 - histograms @ histograms.T, 0, None))
+    layout = np.clip(layouts @ layouts.T, 0, None)
     # The same layout without any of the same colours is chance: many pictures are light above and dark below.
-    return float(np.clip(np.maximum(colors, np.minimum(layout**2, colors + 0.25)).max(), 0.0, 1.0))
+    both = np.maximum(colors, np.minimum(layout**2, colors + 0.25))
+    likeness = both.reshape(shots, pictures, shots, pictures).max(axis=(1, 3)).clip(0, 1)
+    np.fill_diagonal(likeness, 1.0)
+    return likeness
 
 
 def _smoothed(histogram: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ class TextOverlay(Analyzer):
     refined to the picture on the small brightness pictures where the text is large enough to be seen there.
 
     Segments, one per text line: `label` is "overlay" (lies on the picture), "scene_text" (moves with the scene) or
-    "text" (cannot be told: nothing moved). `confidence` is the recogniser's score of the reading, `box` where it was
+    "text" (cannot be told: too little moved). `confidence` is the recogniser's score of the reading, `box` where it was
     last. `data`: `text`; `language` "de", "en" or None; `is_overlay` True, False or None with `evidence`, the reason,
     and the numbers behind it: `in_place` (share of the looks at which its strokes are where they were last),
     `ring_change` (brightness around it, levels 0-255), `picture_change` (share of the picture, 0-1); `hits`, the

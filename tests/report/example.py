@@ -167,9 +167,9 @@ def _results() -> dict[str, dict[str, Any]]:
             blinks=1,
         ),
         "body_pose": result(
-            [segment(3.5, 5.5, "upper_body", 0.82, (0.1, 0.16, 0.95, 1.0))], seconds=0.9, backend="mediapipe pose"
+            status="failed", reason="RuntimeError: the graph was closed before the last picture", seconds=0.4
         ),
-        "body_language": result([segment(3.5, 5.5, "open_posture", 0.5)], seconds=0.01, backend="rules over pose"),
+        "body_language": result(status="upstream_missing", reason="it needs body_pose, which has no result (failed)"),
         "hand_gesture": result(status="no_signal", reason="no hand was found in 8 pictures with a person", seconds=0.3),
         "audio_analysis": result(
             beats,
@@ -185,9 +185,7 @@ def _results() -> dict[str, dict[str, Any]]:
         "audio_environment": result(
             [segment(0.0, 11.0, "music", 0.9), segment(11.0, 12.0, "silence", 0.99)], seconds=0.12
         ),
-        "sound_effects": result(
-            status="failed", reason="RuntimeError: buffer is shorter than one window", seconds=0.02
-        ),
+        "sound_effects": result(status="no_signal", reason="no sudden sound stands out beside speech and beats"),
         "speech_transcription": missing("whisper-base", "139 MiB", [segment(a, b, "speech", 0.93) for a, b in SPEECH]),
         "speech_rate": result(
             [segment(a, b, "normal", None, syllables_per_s=4.4 + a / 10) for a, b in SPEECH],
@@ -214,7 +212,23 @@ def _results() -> dict[str, dict[str, Any]]:
             backend="patterns de/en",
         ),
         "cross_analyzer_intelligence": result(
-            status="upstream_missing", reason="it needs speech_transcription, which has no result (weights_missing)"
+            [
+                segment(
+                    0.0,
+                    3.0,
+                    "hook",
+                    rule="hook_rule",
+                    says="the first 3 s have cut, motion, sound",
+                    rests_on=[
+                        {"analyzer": "cut_analysis", "start_s": 2.5, "end_s": 2.5, "label": "cut"},
+                        {"analyzer": "temporal_flow", "start_s": 0.0, "end_s": 3.5, "label": "build_up"},
+                    ],
+                    missing=["speech_transcription"],
+                )
+            ],
+            seconds=0.01,
+            backend="rules",
+            insights={"hook": 1},
         ),
     }
 

@@ -142,6 +142,13 @@ def test_facts_and_numbers_are_on_the_page() -> None:
         assert fact in text
 
 
+def test_insights_link_to_what_they_rest_on() -> None:
+    page = Page(render_page(example_report()))
+    assert "the first 3 s have cut, motion, sound" in page.text
+    assert "rests on Cut analysis: cut, 2.50 s ; Temporal flow: build up, 0.00–3.50 s" in page.text
+    assert "2.5" in [a["data-s"] for a in page.with_class("jump")]
+
+
 def test_the_page_asks_for_nothing_but_the_video_beside_it() -> None:
     page = Page(render_page(example_report(), example_tracks(), b"\xff\xd8thumbnail"))
     addresses = [a[k] for _, a in page.elements for k in ("src", "href", "poster") if k in a]
@@ -320,10 +327,27 @@ def test_a_curve_has_a_gap_where_nothing_was_measured() -> None:
     assert loudness.lowest.endswith(" dB")
     last_x = float(loudness.line.rsplit("L", 1)[1].split()[0])
     assert last_x == pytest.approx(240 * 11 / 12, abs=2)
+    assert loudness.highest == "−15.3 dB"
     series = np.ones(100)
     series[40:60] = np.nan
     (broken,) = curves({"level": series, "times_s": np.arange(100) * 0.1}, 10.0)
     assert broken.line.count("M") == 2
+
+
+def test_a_long_curve_keeps_its_peaks() -> None:
+    series = np.zeros(20_000)
+    series[12_345] = 9.0
+    (curve,) = curves({"level": series, "level_times_s": np.arange(20_000) * 0.001}, 20.0)
+    points = [tuple(map(float, p.split())) for p in curve.line.removeprefix("M").split("L")]
+    assert len(points) < 1_000
+    assert min(points, key=lambda p: p[1]) == (148.1, 1.0)
+
+
+def test_silence_does_not_flatten_a_level() -> None:
+    level = np.array([-20.0, -10.0, -120.0, -30.0])
+    (curve,) = curves({"level_dbfs": level, "level_dbfs_times_s": np.arange(4.0)}, 4.0)
+    assert (curve.lowest, curve.highest) == ("≤ −70 dBFS", "−10 dBFS")
+    assert curve.line == "M0.0 6.0L60.0 1.0L120.0 31.0L180.0 11.0"
 
 
 def test_series_without_times_are_not_drawn() -> None:

@@ -18,7 +18,9 @@ from tiktok_assets.report.wording import clock, number, split_unit
 MAX_STACKED = 4
 """Rows a lane may have where segments overlap."""
 MAX_DRAWN_SPANS = 1_000
-CURVE_POINTS = 240
+CURVE_POINTS = 480
+DB_RANGE = 60.0
+"""What lies further below the highest level is drawn at the bottom, or silence would flatten all else."""
 MAX_CURVES = 4
 MAX_HITS = 2_500
 FILM_HEIGHT_PX = 72
@@ -99,7 +101,7 @@ def ticks(duration_s: float) -> list[tuple[float, str]]:
     if not duration_s:
         return []
     steps_s = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
-    step_s = next((s for s in steps_s if duration_s / s <= 12), duration_s / 12)
+    step_s = next((s for s in steps_s if duration_s / s <= 12.5), duration_s / 12)
     digits = 0 if step_s >= 1 else 1
     return [
         (round(100 * i * step_s / duration_s, 3), clock(i * step_s, duration_s, digits))
@@ -170,24 +172,35 @@ def curves(tracks: Mapping[str, np.ndarray], duration_s: float) -> list[Curve]:
 
 
 def _curve(name: str, times_s: np.ndarray, series: np.ndarray, duration_s: float) -> Curve:
-    """Means over equal stretches; a stretch without finite values is a gap in the line."""
+    """Not finite values are gaps in the line; a long series keeps the lowest and the highest value of each stretch."""
+    title, unit = split_unit(name)
     good = np.isfinite(series)
     low, high = float(series[good].min()), float(series[good].max())
-    count = min(CURVE_POINTS, len(series))
-    cells = np.clip((times_s / duration_s * count).astype(int), 0, count - 1)
-    weight = np.bincount(cells[good], minlength=count)
-    sums = np.bincount(cells[good], series[good], count)
-    xs = (np.arange(count) + 0.5) * 240 / count
-    ys = 31 - 30 * (sums / np.maximum(weight, 1) - low) / ((high - low) or 1.0)
-    filled = np.flatnonzero(weight)
+    cut_off = unit.startswith("dB") and high - low > DB_RANGE
+    if cut_off:
+        low = high - DB_RANGE
+    xs = np.clip(times_s / duration_s, 0, 1) * 240
+    ys = 31 - 30 * (np.clip(series, low, high) - low) / ((high - low) or 1.0)
     line, area = [], []
-    for run in np.split(filled, np.flatnonzero(np.diff(filled) > 3) + 1):
-        points = [f"{xs[i]:.1f} {ys[i]:.1f}" for i in run]
+    for run in np.split(np.arange(len(series)), np.flatnonzero(np.diff(good)) + 1):
+        if not good[run[0]]:
+            continue
+        kept = _extremes(ys, run, max(2, CURVE_POINTS * len(run) // len(series)))
+        points = [f"{xs[i]:.1f} {ys[i]:.1f}" for i in kept]
         line.append("M" + "L".join(points))
-        area.append(f"M{xs[run[0]]:.1f} 32L{'L'.join(points)}L{xs[run[-1]]:.1f} 32z")
-    title, unit = split_unit(name)
+        area.append(f"M{xs[kept[0]]:.1f} 32L{'L'.join(points)}L{xs[kept[-1]]:.1f} 32z")
     unit = f" {unit}" if unit else ""
-    return Curve(title, "".join(line), "".join(area), f"{number(low, 3)}{unit}", f"{number(high, 3)}{unit}")
+    digits = 2 - math.floor(math.log10(max(abs(low), abs(high)) or 1.0))
+    lowest, highest = (number(round(v, digits)) for v in (low, high))
+    return Curve(title, "".join(line), "".join(area), f"{'≤ ' * cut_off}{lowest}{unit}", f"{highest}{unit}")
+
+
+def _extremes(values: np.ndarray, run: np.ndarray, count: int) -> np.ndarray:
+    """Indices of about `count` values of a run that keep its peaks: the lowest and the highest of equal stretches."""
+    if len(run) <= count:
+        return run
+    stretches = np.array_split(run, count // 2)
+    return np.unique([s[f(values[s])] for s in stretches for f in (np.argmin, np.argmax)])
 
 
 def box_hits(tracks: Mapping[str, np.ndarray]) -> list[list[float]]:

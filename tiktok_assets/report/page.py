@@ -139,6 +139,7 @@ def _render(
         ],
         parts=parts,
         columns=in_two_columns([p for p in parts if p.has_findings]),
+        insights=_insights(results, duration_s)[: 3 * cap],
         texts=_texts(parts, results, duration_s, 3 * cap),
         status_words=STATUS_WORDS,
         success=SUCCESS,
@@ -348,6 +349,30 @@ def _film_cell(picture: FilmPicture, duration_s: float) -> dict[str, Any]:
         "opens_shot": picture.opens_shot,
         "when": time_range(picture.start_s, picture.end_s, duration_s),
     }
+
+
+def _insights(results: Mapping[str, Any], duration_s: float) -> list[dict[str, Any]]:
+    """Sentences with the segments that they rest on, in order of time."""
+
+    def place(segment: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "start_s": round(segment["start_s"], 3),
+            "when": time_range(segment["start_s"], segment["end_s"], duration_s),
+        }
+
+    return [
+        {
+            **place(s),
+            "label": readable(s["label"]),
+            "says": str(s["data"]["says"]),
+            "rests_on": [
+                {**place(r), "what": f"{title_of(str(r['analyzer']))}: {readable(str(r['label']))}"}
+                for r in s["data"].get("rests_on", [])
+            ],
+        }
+        for s in results.get("cross_analyzer_intelligence", {}).get("segments", [])
+        if s["data"].get("says")
+    ]
 
 
 def _texts(

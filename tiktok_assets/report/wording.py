@@ -12,11 +12,16 @@ MAX_SUMMARY_VALUES = 24
 TEXT_FIELDS = ("text", "quote", "description", "caption")
 """Where a segment's data may hold words for people, best first."""
 UNITS = {
+    "frame_widths_per_s": "frame widths/s",
+    "frame_heights_per_s": "frame heights/s",
+    "deg_per_s": "°/s",
     "per_s": "/s",
     "bpm": "BPM",
     "dbfs": "dBFS",
     "db": "dB",
     "lufs": "LUFS",
+    "lu": "LU",
+    "cents": "cents",
     "khz": "kHz",
     "hz": "Hz",
     "px": "px",
@@ -107,7 +112,7 @@ def values(data: Mapping[str, Any]) -> list[tuple[str, str]]:
             rows.append((name, f"{number(value, 3)} {unit}"))
             continue
         text = _text(value)
-        rows.append((name, f"{text} {unit}" if unit and text not in ("–", "none") else text))
+        rows.append((name, f"{text}{'' if unit[0] == '°' else ' '}{unit}" if unit and text != "–" else text))
     return rows
 
 
@@ -139,7 +144,7 @@ def words_of(segment: Mapping[str, Any]) -> str | None:
 
 def evidence(segment: Mapping[str, Any], has_words: bool) -> str:
     """A segment's data in one line; its words stand elsewhere, its palette is drawn."""
-    left_out = {"palette", *(TEXT_FIELDS if has_words else ())}
+    left_out = {"palette", "rests_on", *(TEXT_FIELDS if has_words else ())}
     pairs = [f"{name} {text}" for name, text in values({k: v for k, v in segment["data"].items() if k not in left_out})]
     if has_words:
         pairs.insert(0, readable(segment["label"]))
