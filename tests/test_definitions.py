@@ -13,7 +13,8 @@ from analyzers.catalogue import CATALOGUE, analyzer_class
 from analyzers.contract import LANES
 from tests.media import REPOSITORY
 from tiktok_assets import execution
-from tiktok_assets.definitions import ANALYZE_JOB, defs
+from tiktok_assets.automation import ANALYZE_JOB
+from tiktok_assets.definitions import defs
 from tiktok_assets.faster_start import PRELOAD
 from tiktok_assets.partitions import batches, videos
 

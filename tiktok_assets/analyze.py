@@ -15,15 +15,18 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from analyzers.catalogue import CATALOGUE, with_upstream
 from analyzers.errors import UnknownAnalyzer
+from tiktok_assets.batch import REFRESH_TAG
 from tiktok_assets.download import DownloadError, DownloadSettings, SettingsError, source_key
+from tiktok_assets.freshness import DUE, MEDIA, PER_VIDEO
 from tiktok_assets.partitions import VIDEOS
+from tiktok_assets.refresh import plan
 from tiktok_assets.runs import asset_names, contiguous_batches, execute, local_instance, register
 from tiktok_assets.store import Store, VideoFolder
 
 INTERRUPTED = 130
 """Exit code of a command that the user stopped, as shells have it."""
 
-MEDIA = ["raw_video", "decoded_frames", "audio_track"]
+REFRESH = {REFRESH_TAG: "true"}
 
 
 def analyze_sources(sources: Sequence[str], only: Sequence[str] = ()) -> int:
@@ -58,6 +61,33 @@ def analyze_sources(sources: Sequence[str], only: Sequence[str] = ()) -> int:
         return INTERRUPTED
     good = _print_summary(folders, started, console)
     return 0 if good and not refused else 1
+
+
+def refresh_videos(only: Sequence[str], dry_run: bool) -> int:
+    """`tiktok-assets refresh`: make what is due; returns the exit code."""
+    console = Console(stderr=True)
+    if unknown := [name for name in only if name not in PER_VIDEO]:
+        console.print(f"[red]There is no analyzer {escape(unknown[0])}.[/red] There are: {', '.join(PER_VIDEO)}.")
+        return 2
+    try:
+        with local_instance() as instance:
+            runs = list(plan(Store.from_environment(), instance.get_dynamic_partitions(VIDEOS), DUE, only or None))
+            for run in runs:
+                why = ", ".join(f"{count} {reason}" for reason, count in run.reasons.most_common())
+                what = ", ".join(run.selection())
+                console.print(f"{run.videos} video(s) from {run.first} to {run.last}: {why}: {what}", highlight=False)
+                if not dry_run:
+                    failed = [
+                        e for e in execute(instance, [run.first, run.last], run.selection(), REFRESH) if e.is_failure
+                    ]
+                    if failed:
+                        console.print(f"[red]✗[/red] {escape(str(failed[-1].message))}")
+    except KeyboardInterrupt:
+        console.print("stopped; what was finished is kept. Run the same command again to complete it.")
+        return INTERRUPTED
+    if not runs:
+        console.print("everything is up to date")
+    return 0
 
 
 @dataclass

@@ -12,6 +12,8 @@ Examples:
   tiktok-assets analyze clip.mp4
   tiktok-assets analyze https://www.tiktok.com/@user/video/7234567890123456789
   tiktok-assets analyze *.mp4 --only cut_analysis --only text_overlay
+  tiktok-assets watch @user
+  tiktok-assets refresh --dry-run
   tiktok-assets status
   tiktok-assets doctor
 """
@@ -45,6 +47,33 @@ def status() -> None:
     from tiktok_assets.status import print_status
 
     print_status()
+
+
+@main.command(
+    epilog="\b\nExamples:\n  tiktok-assets refresh --dry-run\n  tiktok-assets refresh --analyzer text_overlay\n"
+)
+@click.option("--analyzer", "analyzers", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+def refresh(analyzers: tuple[str, ...], dry_run: bool) -> None:
+    """Make what is missing, stale, or failed for a reason that may pass, and what follows from it.
+
+    What is current is left alone.
+    """
+    from tiktok_assets.analyze import refresh_videos
+
+    sys.exit(refresh_videos(analyzers, dry_run))
+
+
+@main.command(epilog="\b\nExamples:\n  tiktok-assets watch @user\n  tiktok-assets watch https://example.org/feed.xml\n")
+@click.argument("addresses", nargs=-1, metavar="ADDRESS...")
+def watch(addresses: tuple[str, ...]) -> None:
+    """Add accounts, hashtags (tag:name), playlists or feeds to the watchlist; without any, show it.
+
+    The sensor `watchlist` looks at them; switch it on in the UI under Automation.
+    """
+    from tiktok_assets.watchlist import watch_addresses
+
+    sys.exit(watch_addresses(addresses))
 
 
 @main.command(epilog="\b\nExample:\n  tiktok-assets doctor\n")

@@ -6,21 +6,16 @@ from tiktok_assets.assets.analyses import ANALYSES
 from tiktok_assets.assets.media import decode
 from tiktok_assets.assets.raw_video import raw_video
 from tiktok_assets.assets.report import report
+from tiktok_assets.automation import SCHEDULES, SENSORS, analyze, prune_cache_job
 from tiktok_assets.execution import gpu_tagged_executor
 from tiktok_assets.faster_start import keep_migration_scripts
 
-ANALYZE_JOB = "analyze"
-
 keep_migration_scripts()
-
-analyze = dg.define_asset_job(
-    ANALYZE_JOB,
-    selection=dg.AssetSelection.all(),
-    description="From the source to the report, for the chosen videos.",
-)
 
 defs = dg.Definitions(
     assets=[raw_video, decode, *ANALYSES, report],
-    jobs=[analyze],
+    jobs=[analyze, prune_cache_job],
+    sensors=SENSORS,
+    schedules=SCHEDULES,
     executor=gpu_tagged_executor,
 )

@@ -237,8 +237,8 @@ def _attempt(
     from yt_dlp.globals import plugin_dirs
 
     plugin_dirs.value = []
-    log = _Log()
-    options = _options(url, settings, progress) | {"logger": log}
+    log = QuietLog()
+    options = ydl_options(url, settings, progress) | {"logger": log}
     with youtube_dl_class(settings.allow_private_addresses)(options) as ydl:
         # yt-dlp's templates would expand `$` and `~` in the folder's name and put a stranger's text into file names
         ydl.prepare_filename = lambda info, *_, **__: str(partial / _media_name(info))
@@ -254,7 +254,7 @@ def _attempt(
             raise translated(error, url, log.last_error) from error
 
 
-class _Log:
+class QuietLog:
     """Takes yt-dlp's messages, so that nothing is printed."""
 
     last_error = ""
@@ -275,7 +275,7 @@ def _media_name(info: dict[str, Any]) -> str:
     return f"{version}.{extension if re.fullmatch(r'[a-z0-9]{1,5}', extension) else 'bin'}"
 
 
-def _options(url: str, settings: DownloadSettings, progress: Progress | None) -> dict[str, Any]:
+def ydl_options(url: str, settings: DownloadSettings, progress: Progress | None) -> dict[str, Any]:
     """What yt-dlp is told: one file of one video, no other program, nothing printed, nothing written beside it."""
 
     def pick_format(context: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ STATES: tuple[State, ...] = get_args(State)
 """An outcome's status, or `missing` if there is none, or `stale` if other code or other inputs made it."""
 
 Due = Literal["missing", "stale", "failed"]
+DUE: tuple[Due, ...] = get_args(Due)
 
 MAX_ATTEMPTS = 4
 RETRY_WAIT_S = 600.0

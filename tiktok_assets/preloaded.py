@@ -6,7 +6,8 @@ Imports only: nothing here computes, starts a thread or touches a GPU, since the
 import contextlib
 import importlib
 
-from tiktok_assets.definitions import ANALYZE_JOB, defs
+from tiktok_assets.automation import ANALYZE_JOB
+from tiktok_assets.definitions import defs
 from tiktok_assets.faster_start import read_migration_scripts
 
 HEAVY = ("numpy", "cv2", "av", "scenedetect", "onnxruntime", "rapidocr", "mediapipe")

@@ -5,16 +5,16 @@ same instance, so that the UI shows it as any other run.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.events import RunFailureReason
 from dagster._core.execution.api import execute_run_iterator
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from tiktok_assets.definitions import ANALYZE_JOB, defs
+from tiktok_assets.automation import ANALYZE_JOB, range_tags
+from tiktok_assets.definitions import defs
 from tiktok_assets.faster_start import keep_migration_scripts
 from tiktok_assets.partitions import VIDEOS, VIDEOS_PER_RUN
 
@@ -52,7 +52,10 @@ def contiguous_batches(keys: Sequence[str], all_keys: Sequence[str], most: int =
 
 
 def execute(
-    instance: dg.DagsterInstance, keys: Sequence[str], assets: Sequence[str] | None = None
+    instance: dg.DagsterInstance,
+    keys: Sequence[str],
+    assets: Sequence[str] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[dg.DagsterEvent]:
     """Run the job for neighbouring videos here and now; yields what happens.
 
@@ -60,6 +63,7 @@ def execute(
         instance: where the run is recorded.
         keys: partition keys, as `contiguous_batches` groups them.
         assets: names of the assets to materialize; all if None.
+        tags: further tags of the run.
 
     Raises:
         KeyboardInterrupt: it was interrupted; its step processes have ended.
@@ -74,7 +78,7 @@ def execute(
     run = instance.create_run_for_job(
         job_def=definition,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]},
+        tags=range_tags(keys[0], keys[-1]) | dict(tags or {}),
         asset_selection=selection,
         job_code_origin=job.get_python_origin(),
     )

@@ -177,6 +177,8 @@ class VideoFolder:
         if (self.media / MANIFEST).is_file():
             clip = Clip.open(self.media, file)
             if clip.manifest["decoder_version"] == DECODER_VERSION and clip.manifest["file"] == file_stamp(file):
+                with suppress(OSError):
+                    os.utime(self.media / MANIFEST)  # tells tiktok_assets.cache that it is in use
                 return clip
         decode(file, self.media, max_duration_s)
         return Clip.open(self.media, file)

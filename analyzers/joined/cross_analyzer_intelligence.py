@@ -83,6 +83,7 @@ class CrossAnalyzerIntelligence(Analyzer):
             "audio_analysis",
             "audio_environment",
             "face_detection",
+            "speech_transcription",
             "text_overlay",
             "comment_cta_detection",
             "temporal_flow",

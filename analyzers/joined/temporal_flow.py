@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from math import erf
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,8 @@ def motion_curve(
 
 def event_rate(events_s: np.ndarray, grid_s: np.ndarray, duration_s: float) -> np.ndarray:
     """Events per second around each time of the grid; at the ends of the clip over the part of the window inside."""
-    inside = _window(grid_s[:, None] - np.arange(0.005, duration_s, 0.01)).sum(axis=1) * 0.01
+    left, right = (np.array([erf((t - g) / (SPREAD_S * 2**0.5)) for g in grid_s]) for t in (0.0, duration_s))
+    inside = (right - left) / 2
     return _window(grid_s[:, None] - events_s).sum(axis=1) / np.maximum(inside, 1e-3)
 
 

@@ -174,6 +174,7 @@ class CommentCtaDetection(Analyzer):
         lane="cpu_parallel",
         needs=frozenset(),
         after=("text_overlay",),
+        uses=("speech_transcription",),
         gives="what is asked for, in which channel, with the words quoted",
     )
 

@@ -79,6 +79,9 @@ class ColorAnalysis(Analyzer):
     sample_hz: float = 4.0
     window_s: float = 2.0
 
+    def load(self) -> None:
+        import cv2  # noqa: F401
+
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         picked = sample_indices(clip.times_s, self.sample_hz)
         times_s = np.array(clip.times_s[picked])

@@ -144,8 +144,8 @@ def test_facts_and_numbers_are_on_the_page() -> None:
 
 def test_insights_link_to_what_they_rest_on() -> None:
     page = Page(render_page(example_report()))
-    assert "the first 3 s have cut, motion, sound" in page.text
-    assert "rests on Cut analysis: cut, 2.50 s ; Temporal flow: build up, 0.00–3.50 s" in page.text
+    assert "The first 3 s have cut, motion, sound" in page.text
+    assert "Rests on Cut analysis: cut, 2.50 s ; Temporal flow: build up, 0.00–3.50 s" in page.text
     assert "2.5" in [a["data-s"] for a in page.with_class("jump")]
 
 
@@ -348,6 +348,12 @@ def test_silence_does_not_flatten_a_level() -> None:
     (curve,) = curves({"level_dbfs": level, "level_dbfs_times_s": np.arange(4.0)}, 4.0)
     assert (curve.lowest, curve.highest) == ("≤ −70 dBFS", "−10 dBFS")
     assert curve.line == "M0.0 6.0L60.0 1.0L120.0 31.0L180.0 11.0"
+
+
+def test_a_probability_is_drawn_against_certainty() -> None:
+    (curve,) = curves({"voice_probability": np.array([0.0, 0.01, 0.0]), "times_s": np.arange(3.0)}, 3.0)
+    assert (curve.lowest, curve.highest) == ("0", "1")
+    assert curve.line == "M0.0 31.0L80.0 30.7L160.0 31.0"
 
 
 def test_series_without_times_are_not_drawn() -> None:

@@ -1,6 +1,7 @@
 """report: everything that is known about a video, as JSON and as a page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -8,11 +9,13 @@ import dagster as dg
 
 from analyzers.catalogue import CATALOGUE
 from analyzers.contract import SUCCESS, Analysis
+from analyzers.errors import MediaError
 from tiktok_assets.batch import Result, attempt, outcome_check, run_batch, survives_members
 from tiktok_assets.execution import LANE_TAG
 from tiktok_assets.freshness import inputs_of, upstream
 from tiktok_assets.partitions import batches, videos
 from tiktok_assets.report.build import REPORT_VERSION, SCHEMA_VERSION, build_report
+from tiktok_assets.report.drawing import FilmPicture, film_strip
 from tiktok_assets.report.page import render_page
 from tiktok_assets.store import VideoFolder, write_json, written_atomically
 
@@ -23,7 +26,10 @@ def write_report(video: VideoFolder) -> Analysis:
     stored = video.stored()
     tracks = {name: video.read(stored[name]).analysis for name in CATALOGUE if name in stored}
     thumbnail = video.thumbnail.read_bytes() if video.thumbnail else None
-    page = render_page(report, {name: a.tracks for name, a in tracks.items() if a and a.tracks}, thumbnail)
+    film: Sequence[FilmPicture] = ()
+    with suppress(MediaError):  # no video, no pictures of it
+        film = film_strip(video.clip(), report)
+    page = render_page(report, {name: a.tracks for name, a in tracks.items() if a and a.tracks}, thumbnail, film)
     write_json(video.report_json, report)
     with written_atomically(video.report_page) as file:
         file.write(page)

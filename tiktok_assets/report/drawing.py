@@ -18,7 +18,7 @@ from tiktok_assets.report.wording import clock, number, split_unit
 MAX_STACKED = 4
 """Rows a lane may have where segments overlap."""
 MAX_DRAWN_SPANS = 1_000
-CURVE_POINTS = 480
+CURVE_POINTS = 320
 DB_RANGE = 60.0
 """What lies further below the highest level is drawn at the bottom, or silence would flatten all else."""
 MAX_CURVES = 4
@@ -179,6 +179,8 @@ def _curve(name: str, times_s: np.ndarray, series: np.ndarray, duration_s: float
     cut_off = unit.startswith("dB") and high - low > DB_RANGE
     if cut_off:
         low = high - DB_RANGE
+    elif name.endswith(("probability", "share")) and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0  # else the noise of a small one would look like a peak
     xs = np.clip(times_s / duration_s, 0, 1) * 240
     ys = 31 - 30 * (np.clip(series, low, high) - low) / ((high - low) or 1.0)
     line, area = [], []
@@ -187,7 +189,7 @@ def _curve(name: str, times_s: np.ndarray, series: np.ndarray, duration_s: float
             continue
         kept = _extremes(ys, run, max(2, CURVE_POINTS * len(run) // len(series)))
         points = [f"{xs[i]:.1f} {ys[i]:.1f}" for i in kept]
-        line.append("M" + "L".join(points))
+        line.append(f"M{'L'.join(points)}{'h0' * (len(kept) == 1)}")
         area.append(f"M{xs[kept[0]]:.1f} 32L{'L'.join(points)}L{xs[kept[-1]]:.1f} 32z")
     unit = f" {unit}" if unit else ""
     digits = 2 - math.floor(math.log10(max(abs(low), abs(high)) or 1.0))

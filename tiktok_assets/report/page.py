@@ -30,6 +30,7 @@ from tiktok_assets.report.wording import (
     number,
     readable,
     readable_date,
+    sentence,
     time_range,
     title_of,
     values,
@@ -364,7 +365,7 @@ def _insights(results: Mapping[str, Any], duration_s: float) -> list[dict[str, A
         {
             **place(s),
             "label": readable(s["label"]),
-            "says": str(s["data"]["says"]),
+            "says": sentence(str(s["data"]["says"])),
             "rests_on": [
                 {**place(r), "what": f"{title_of(str(r['analyzer']))}: {readable(str(r['label']))}"}
                 for r in s["data"].get("rests_on", [])

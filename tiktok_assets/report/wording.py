@@ -61,10 +61,14 @@ def readable(name: str) -> str:
     return " ".join(WORDS.get(w, w) for w in name.replace("_", " ").split()) or "–"
 
 
+def sentence(text: str) -> str:
+    """The same with a capital at its beginning; a quotation there stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def title_of(name: str) -> str:
     """ "comment_cta_detection" -> "Comment CTA detection"."""
-    text = " ".join(WORDS.get(w, w) for w in name.split("_"))
-    return text[:1].upper() + text[1:]
+    return sentence(readable(name))
 
 
 def number(value: float, digits: int = 4) -> str:
