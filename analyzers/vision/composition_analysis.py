@@ -20,6 +20,9 @@ FARTHEST = float(np.hypot(1 / 3, 1 / 3))
 """Distance of a corner to the nearest crossing of the thirds, in frame widths and heights."""
 CROWN_SHARE = 0.45
 """A face box goes from brow to chin; the crown is about this share of its height above it."""
+MIN_REGION_SHARE, REGION_CONTRAST = 0.02, 4.0
+"""A region must take so much of the frame, and stand out so many times as much as the rest: a sign and a lit machine do,
+a spot on an empty road does not."""
 SEEN = 0.5
 """Visibility from which a keypoint of body_pose counts."""
 
@@ -214,7 +217,11 @@ def salient_region(saliency: np.ndarray, max_share: float, min_mass: float) -> t
     best = int(masses.argmax())
     share = float(masses[best] / masses.sum())
     x, y, width, height = (int(v) for v in stats[best + 1, :4])
-    if share < min_mass or width * height > max_share * rows * columns:
+    if share < min_mass or not MIN_REGION_SHARE * rows * columns <= width * height <= max_share * rows * columns:
+        return None
+    inside = smooth[y : y + height, x : x + width]
+    around = (smooth.sum() - inside.sum()) / (rows * columns - inside.size)
+    if inside.mean() < REGION_CONTRAST * around:
         return None
     return (x / columns, y / rows, (x + width) / columns, (y + height) / rows), share
 
