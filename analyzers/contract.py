@@ -30,6 +30,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 
+from analyzers import weights
 from analyzers.clip import Clip
 from analyzers.errors import SpecError
 
@@ -77,7 +78,7 @@ class AnalyzerSpec:
     uses: tuple[str, ...] = ()
     """Analyses that make its result better when they are there."""
     weights: tuple[str, ...] = ()
-    """Names of the models (in `analyzers.weights`) that it loads."""
+    """Names of all models (in `analyzers.weights`) that it can use; each may be missing."""
     gives: str = ""
     """One line: what a segment tells. Shown in tables and in the UI."""
 
@@ -229,8 +230,13 @@ class Analyzer(ABC):
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
 
     def code_version(self) -> str:
-        """Version and settings in a short word such as "1-5f0c2a7e"; equal words promise equal results."""
-        digest = hashlib.sha256(json.dumps(self.settings(), sort_keys=True, default=str).encode()).hexdigest()
+        """Version, settings and installed models in a short word such as "1-5f0c2a7e"; equal words promise equal results.
+
+        Installing a model or another revision of it changes the word.
+        """
+        models = {name: weights.revision_of(name) for name in self.spec.weights}
+        counted = [self.settings(), models] if models else self.settings()
+        digest = hashlib.sha256(json.dumps(counted, sort_keys=True, default=str).encode()).hexdigest()
         return f"{self.spec.version}-{digest[:8]}"
 
 
@@ -248,6 +254,8 @@ def _check_spec(cls: type, spec: AnalyzerSpec) -> None:
         raise SpecError(f"{where}: the version {spec.version!r} is not a number such as 1 or 1.2.")
     if unknown := [n for n in spec.needs if not isinstance(n, Need)]:
         raise SpecError(f"{where}: unknown needs {unknown}.")
+    if unregistered := [n for n in spec.weights if n not in weights.REGISTRY]:
+        raise SpecError(f"{where}: there are no weights {', '.join(unregistered)} in analyzers.weights.")
     if not spec.needs and not spec.after:
         raise SpecError(f"{where}: needs neither a part of the clip nor another analysis.")
     if spec.name in (*spec.after, *spec.uses):

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from analyzers.catalogue import CATALOGUE, analyzer_class
+from analyzers.common import devices
 from analyzers.contract import LANES
 from tests.media import REPOSITORY
 from tiktok_assets import execution
@@ -89,32 +90,32 @@ def test_every_preloaded_module_imports(module):
 
 def test_without_a_gpu_lanes_have_no_limit_of_their_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    execution.gpus.cache_clear()
-    assert set(execution.lane_devices().values()) == {"cpu"}
+    devices.gpus.cache_clear()
+    assert set(devices.lane_devices().values()) == {"cpu"}
     assert execution.executor_config()["tag_concurrency_limits"] == []
     assert all(execution.lane_pool(lane) is None for lane in LANES)
 
 
 def test_with_gpus_each_gpu_lane_takes_one_step_at_a_time_in_and_across_runs(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    execution.gpus.cache_clear()
+    devices.gpus.cache_clear()
     try:
-        devices = execution.lane_devices()
-        assert devices["gpu_worker_0"] == "cuda:0"
-        assert devices["gpu_worker_1"] == "cuda:1"
-        assert devices["cpu_parallel"] == "cpu"
+        found = devices.lane_devices()
+        assert found["gpu_worker_0"] == "cuda:0"
+        assert found["gpu_worker_1"] == "cuda:1"
+        assert found["cpu_parallel"] == "cpu"
         limits = {limit["value"]: limit["limit"] for limit in execution.executor_config()["tag_concurrency_limits"]}
         assert limits == {lane: 1 for lane in LANES if lane.startswith("gpu")}
         assert execution.lane_pool("gpu_worker_2") == "gpu_worker_2"
         assert execution.lane_pool("cpu_parallel") is None
         monkeypatch.setenv("TIKTOK_ASSETS_DEVICES", "gpu_worker_0=cuda:1,gpu_worker_3=cpu")
-        assert execution.lane_devices()["gpu_worker_3"] == "cpu"
+        assert devices.lane_devices()["gpu_worker_3"] == "cpu"
         assert execution.lane_pool("gpu_worker_3") is None
         monkeypatch.setenv("TIKTOK_ASSETS_DEVICES", "gpu_worker_9=cpu")
         with pytest.raises(ValueError, match="LANE=DEVICE"):
-            execution.lane_devices()
+            devices.lane_devices()
     finally:
-        execution.gpus.cache_clear()
+        devices.gpus.cache_clear()
 
 
 def test_on_a_machine_with_a_gpu_the_analyses_join_the_pools_of_their_lanes():

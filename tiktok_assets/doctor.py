@@ -10,8 +10,10 @@ from typing import Literal
 
 from rich.console import Console
 
+from analyzers import weights
+from analyzers.common.devices import gpus, lane_devices
 from analyzers.process import ENVIRONMENT
-from tiktok_assets.execution import gpus, lane_devices, processes
+from tiktok_assets.execution import processes
 from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.runs import PROJECT, local_instance
 from tiktok_assets.store import Store
@@ -40,6 +42,7 @@ def findings() -> Iterator[tuple[Verdict, str]]:
     )
     yield from _packages()
     yield from _devices()
+    yield from _weights()
     store = Store.from_environment()
     free = store.free_bytes()
     verdict: Verdict = "ok" if free > LOW_DISK_BYTES else "wrong"
@@ -87,3 +90,15 @@ def _devices() -> Iterator[tuple[Verdict, str]]:
             yield "ok", f"cuda:{i}: {torch.cuda.get_device_name(i)}, {free / 2**30:.0f} of {total / 2**30:.0f} GB free"
         if not torch.cuda.is_available():
             yield "wrong", "the driver shows a GPU, but torch cannot use it: check the driver's version"
+
+
+def _weights() -> Iterator[tuple[Verdict, str]]:
+    """A damaged model is wrong; one that nobody fetched is a matter of choice."""
+    names = list(weights.REGISTRY)
+    there = [name for name in names if weights.installed(name)]
+    held = f": {', '.join(there)}" if there else ""
+    advice = "" if len(there) == len(names) else "; see `tiktok-assets weights list`"
+    yield "ok" if not advice else "note", f"{len(there)} of {len(names)} models in {weights.weights_root()}{held}{advice}"
+    for name in names:
+        if name not in there and weights.folder_of(name).is_dir():
+            yield "wrong", str(weights.complaint(name))

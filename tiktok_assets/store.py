@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,22 +38,22 @@ from analyzers.contract import STATUSES, SUCCESS, Outcome
 from analyzers.decode import DECODER_VERSION, decode, file_stamp
 from analyzers.errors import MediaError
 
-MAX_NAME_CHARACTERS = 80
 NO_INPUTS = "none"
 RESERVED_NAMES = frozenset({"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(1, 10))})
 """Device names that some file systems refuse whatever the extension."""
 
 
+@lru_cache(maxsize=200_000)
 def folder_name(key: str) -> str:
     """A name for a video's folder: safe on every file system, different for different keys, readable.
 
     A key of plain lower-case letters, digits, "-" and "_" is its own name; of anything else (path separators, dots,
     upper case, unicode, reserved names, more than 80 characters) a readable part is kept and a digest added.
     """
+    if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,79}", key) and key not in RESERVED_NAMES and not key.endswith("-"):
+        return key
     plain = unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode().lower()
-    plain = re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-")[:MAX_NAME_CHARACTERS]
-    if plain and plain == key and plain not in RESERVED_NAMES:
-        return plain
+    plain = re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-")[:80]
     return f"{plain or 'video'}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
@@ -99,16 +99,21 @@ class Stored:
     digest: str
     """Of the result itself: equal digests, equal results."""
     status: str
-    path: Path
+    file: str
+    """Path of its file, as text: ten thousand videos have three hundred thousand."""
 
     @classmethod
-    def from_name(cls, path: Path) -> Stored | None:
+    def from_name(cls, folder: str, name: str) -> Stored | None:
         """What a file of the outcomes folder is, None if it is something else."""
-        parts = path.name.removesuffix(".json").split("@")
-        if not path.name.endswith(".json") or len(parts) != 5 or parts[4] not in STATUSES:
+        parts = name.removesuffix(".json").split("@")
+        if len(parts) != 5 or parts[4] not in STATUSES or name[0] == ".":
             return None
         asset, version, inputs, digest, status = parts
-        return cls(asset, version, inputs, digest, status, path)
+        return cls(asset, version, inputs, digest, status, f"{folder}/{name}")
+
+    @property
+    def path(self) -> Path:
+        return Path(self.file)
 
     @property
     def succeeded(self) -> bool:
@@ -186,14 +191,15 @@ class VideoFolder:
     def stored(self) -> dict[str, Stored]:
         """The newest outcome of each asset, read from file names alone."""
         found: dict[str, list[Stored]] = {}
+        folder = f"{self.path}/outcomes"
         try:
-            with os.scandir(self.path / "outcomes") as entries:
-                for entry in entries:
-                    if not entry.name.startswith(".") and (stored := Stored.from_name(Path(entry.path))):
-                        found.setdefault(stored.asset, []).append(stored)
+            names = os.listdir(folder)
         except FileNotFoundError:
             return {}
-        return {asset: _newest(several) for asset, several in sorted(found.items())}
+        for name in names:
+            if stored := Stored.from_name(folder, name):
+                found.setdefault(stored.asset, []).append(stored)
+        return {asset: _newest(several) for asset, several in found.items()}
 
     def outcome(self, asset: str) -> Outcome | None:
         """How an asset of this video ended, with its tracks; None if it was never tried."""
@@ -238,7 +244,7 @@ class VideoFolder:
             digest = digest_of([content, {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in tracks.items()}])
         folder = self.path / "outcomes"
         name = f"{asset}@{version}@{inputs}@{digest}@{outcome.status}.json"
-        stored = Stored(asset, version, inputs, digest, outcome.status, folder / name)
+        stored = Stored(asset, version, inputs, digest, outcome.status, f"{folder}/{name}")
         kept = {name}
         if tracks:
             kept.add(_tracks_name(stored))
@@ -273,11 +279,11 @@ def inputs_digest(stored: Mapping[str, Stored], upstream: Iterable[str], failure
 
     With `failures_too` it also changes when one fails for another reason; a report shows reasons.
     """
-    found = {
-        asset: stored[asset].digest if asset in stored and (failures_too or stored[asset].succeeded) else None
-        for asset in sorted(upstream)
-    }
-    return digest_of(found) if found else NO_INPUTS
+    parts = []
+    for asset in sorted(upstream):
+        found = stored.get(asset)
+        parts.append(f"{asset}={found.digest}" if found and (failures_too or found.succeeded) else f"{asset}=")
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8] if parts else NO_INPUTS
 
 
 @dataclass(frozen=True)

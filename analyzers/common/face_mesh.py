@@ -26,9 +26,9 @@ MEASURES = (
 
 track: of face_detection. face_px: height of its box, eye_px: width of the wider eye, both in pixels of the original.
 eye_openness: eye aspect ratio, 0 closed, 0.25-0.4 open. Yaw: positive to the right of the picture; pitch: positive up;
-roll: positive clockwise; head: of the face, gaze: of head and eyes together, 0 into the camera. mouth_open: gap between
-the lips; mouth_width: from corner to corner; brow_height: of the brows over the corners of the eyes; these three as parts of the
-distance between the outer corners of the eyes.
+roll: positive clockwise; head: of the face, gaze: of head and eyes together, 0 into the camera, NaN with closed eyes.
+mouth_open: gap between the lips; mouth_width: from corner to corner; brow_height: of the brows over the corners of the
+eyes; these three as parts of the distance between the outer corners of the eyes.
 """
 
 CROP_PX = 256

@@ -87,11 +87,14 @@ class EyeTracking(Analyzer):
         if not len(mesh):
             return Analysis.nothing("the faces that were found show no eyes", backend=name)
         tracks = {"mesh": mesh, "mesh_times_s": times_s}
-        eye_px = float(np.median(mesh[:, EYE_PX]))
-        if eye_px < self.min_eye_px:
-            reason = f"the eyes are {eye_px:.0f} px wide, too small to tell where they look"
+        eye_px = {track: float(np.median(mesh[mesh[:, TRACK] == track, EYE_PX])) for track in np.unique(mesh[:, TRACK])}
+        if max(eye_px.values()) < self.min_eye_px:
+            reason = f"the eyes are {max(eye_px.values()):.0f} px wide, too small to tell where they look"
             return Analysis.nothing(reason, backend=name, tracks=tracks)
+        large = [eye_px[track] >= self.min_eye_px for track in mesh[:, TRACK]]
+        mesh, times_s = mesh[large], times_s[large]
         step_s = sample_step_s(times_s)
+        counted = step_s <= 1 / self.min_blink_hz + 0.005
         groups = unbroken(times_s, mesh[:, TRACK], 3 * step_s)
         usual = usual_openness(times_s, mesh[:, OPENNESS])
         labels: list[str | None] = [self._gaze(row) for row in steadied(mesh, groups)]
@@ -99,7 +102,7 @@ class EyeTracking(Analyzer):
         for rows in closures(mesh[:, OPENNESS], usual, groups, self.blink_openness):
             short = times_s[rows[-1]] - times_s[rows[0]] + step_s <= self.max_blink_s
             labels[rows[0] : rows[-1] + 1] = [None if short else "eyes_closed"] * len(rows)
-            if short and is_enclosed(rows, groups) and step_s <= 1 / self.min_blink_hz + 0.005:
+            if short and counted and is_enclosed(rows, groups):
                 blinks.append(rows)
         runs = steady_runs(
             labels, groups, max(1, round(self.min_gaze_s / step_s)), max_missing=ceil(self.max_blink_s / step_s)
@@ -110,7 +113,6 @@ class EyeTracking(Analyzer):
             label: sum(s.end_s - s.start_s for s in segments if s.label == label) for label in (*GAZES, "eyes_closed")
         }
         gaze_s, watched_s = sum(seconds[g] for g in GAZES), float(np.minimum(np.diff(times_s), step_s).sum() + step_s)
-        counted = step_s <= 1 / self.min_blink_hz + 0.005
         return Analysis(
             segments=sorted(segments, key=lambda s: (s.start_s, s.label)),
             summary={
@@ -118,7 +120,7 @@ class EyeTracking(Analyzer):
                 "blinks": len(blinks) if counted else None,
                 "blinks_per_minute": round(60 * len(blinks) / watched_s, 1) if counted else None,
                 "eyes_closed_s": round(seconds["eyes_closed"], 2),
-                "eye_px": round(eye_px, 1),
+                "eye_px": round(float(np.median(mesh[:, EYE_PX])), 1),
                 "watched_s": round(watched_s, 2),
             },
             backend=name,

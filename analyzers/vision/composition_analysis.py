@@ -21,8 +21,8 @@ FARTHEST = float(np.hypot(1 / 3, 1 / 3))
 CROWN_SHARE = 0.45
 """A face box goes from brow to chin; the crown is about this share of its height above it."""
 MIN_REGION_SHARE, REGION_CONTRAST = 0.02, 4.0
-"""A region must take so much of the frame, and stand out so many times as much as the rest: a sign and a lit machine do,
-a spot on an empty road does not."""
+"""A region must take so much of the frame, and stand out so many times as much as the rest: a sign and a lit machine
+do, a spot on an empty road does not."""
 SEEN = 0.5
 """Visibility from which a keypoint of body_pose counts."""
 

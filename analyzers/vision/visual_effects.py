@@ -89,7 +89,8 @@ class VisualEffects(Analyzer):
             found += self._layout(clip, shot)
         found += _monochrome(cells, shots)
         if camera is not None and "zoom" in camera.tracks:
-            zoom, at_s = camera.tracks["zoom"], camera.tracks["camera_times_s"]
+            trusted = camera.tracks["inlier_share"] >= 0.5
+            zoom, at_s = np.where(trusted, camera.tracks["zoom"], np.nan), camera.tracks["camera_times_s"]
             punches = rules.zoom_punches(zoom, at_s, self.punch_log_scale, self.punch_longest_s)
             found += [_segment("zoom_punch", s, at_s, clip.video_end_s) for s in punches]
         found = [

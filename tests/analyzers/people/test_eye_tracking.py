@@ -7,7 +7,7 @@ import pytest
 
 from analyzers.common.eyelids import closures, is_enclosed, unbroken, usual_openness
 from analyzers.common.face_mesh import HEAD_PITCH_AT_REST_DEG, IRIS_AT_REST, face_crop, measures
-from tests.analyzers.people.pictures import astronaut_close, face_on_wall, shared_picture
+from tests.analyzers.people.pictures import astronaut, astronaut_close, face_on_wall, shared_picture
 from tests.media import run_analyzer, shared_clip, still, synthetic_clip
 
 
@@ -161,3 +161,12 @@ def test_small_faces_in_films(name):
 def test_no_face_no_eyes():
     found = run_analyzer("eye_tracking", synthetic_clip(still(face_on_wall(left_px=900), 1))).analysis
     assert found.reason == "no face was found"
+
+
+def test_small_faces_after_large_ones_are_left_out():
+    small = np.full((640, 640, 3), 128, np.uint8)
+    small[:512, :512] = astronaut()
+    found = run_analyzer("eye_tracking", synthetic_clip([*still(astronaut_close(), 1.0), *still(small, 1.0)])).analysis
+    assert {s.label for s in found.segments} == {"looking_at_camera"}
+    assert max(s.end_s for s in found.segments) == pytest.approx(1.0, abs=0.1)
+    assert found.tracks["mesh_times_s"].max() > 1.5, "they are measured all the same"

@@ -147,8 +147,15 @@ def test_bars(kind: str) -> None:
 
 @pytest.mark.parametrize(
     "pictures",
-    [still(A, 1 / FPS), still(np.zeros_like(A), 1), still(A[:, :2], 1), still(A, 1) + still(B, 1), pan(60)],
-    ids=["one picture", "black", "2 px wide", "a cut", "a pan"],
+    [
+        still(A, 1 / FPS),
+        still(np.zeros_like(A), 1),
+        still(A[:, :2], 1),
+        still(A, 1) + still(B, 1),
+        pan(60),
+        list(np.random.default_rng(1).integers(0, 256, (45, 128, 128, 3), np.uint8)),
+    ],
+    ids=["one picture", "black", "2 px wide", "a cut", "a pan", "noise"],
 )
 def test_nothing_is_claimed_where_nothing_is(pictures: list[np.ndarray]) -> None:
     analysis = effects(pictures)

@@ -1,0 +1,154 @@
+"""Where a lane computes, with which numbers, and in how large a batch as memory allows."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from analyzers.contract import LANES
+from analyzers.errors import AnalysisError
+
+if TYPE_CHECKING:
+    import torch
+
+Item = TypeVar("Item")
+Prepared = TypeVar("Prepared")
+Found = TypeVar("Found")
+
+DEVICES_VARIABLE = "TIKTOK_ASSETS_DEVICES"
+
+
+@cache
+def gpus() -> tuple[str, ...]:
+    """CUDA devices that the driver shows, e.g. ("cuda:0", "cuda:1"). Importing torch to ask it takes seconds."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return tuple(f"cuda:{i}" for i, name in enumerate(visible.split(",")) if name.strip() not in ("", "-1"))
+    nodes = [p for p in Path("/dev").glob("nvidia[0-9]*") if p.name.removeprefix("nvidia").isdigit()]
+    return tuple(f"cuda:{i}" for i in range(len(nodes)))
+
+
+def lane_devices() -> dict[str, str]:
+    """Device of each lane: `$TIKTOK_ASSETS_DEVICES` ("gpu_worker_0=cuda:1,gpu_worker_3=cpu") over the GPUs in turn.
+
+    Raises:
+        ValueError: the variable is not a list of LANE=DEVICE.
+    """
+    found = gpus()
+    devices = dict.fromkeys(LANES, "cpu")
+    for i, lane in enumerate(lane for lane in LANES if lane.startswith("gpu")):
+        devices[lane] = found[i % len(found)] if found else "cpu"
+    for part in filter(None, os.environ.get(DEVICES_VARIABLE, "").split(",")):
+        lane, _, device = part.strip().partition("=")
+        if lane not in devices or not device:
+            raise ValueError(f"{DEVICES_VARIABLE}: {part!r} is not LANE=DEVICE with LANE one of {', '.join(LANES)}.")
+        devices[lane] = device
+    return devices
+
+
+def device_of(lane: str) -> str:
+    """Device of a lane, e.g. "cuda:0" or "cpu".
+
+    Raises:
+        AnalysisError: it is set to a GPU that torch does not see. Loads torch to ask.
+    """
+    device = lane_devices()[lane]
+    if device != "cpu":
+        import torch
+
+        try:
+            index = torch.device(device).index or 0
+        except RuntimeError:
+            raise AnalysisError(f"the lane {lane} is set to {device!r}, which is no device") from None
+        if index >= torch.cuda.device_count():
+            raise AnalysisError(f"the lane {lane} is set to {device}, which torch does not see; look at `doctor`")
+    return device
+
+
+def dtype_on(device: str) -> torch.dtype:
+    """Numbers to compute with: bfloat16 on a GPU that knows it, else float16 there; float32 on the CPU."""
+    import torch
+
+    if device == "cpu":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+
+
+def require_memory(device: str, needed_bytes: int, what: str) -> None:
+    """Refuse early what would get the process killed: on the CPU nothing reports that memory ran out.
+
+    Raises:
+        AnalysisError: less memory is free on this machine than is needed.
+    """
+    import psutil
+
+    free_bytes = psutil.virtual_memory().available
+    if device == "cpu" and needed_bytes > free_bytes:
+        need, free = needed_bytes / 1e9, free_bytes / 1e9
+        raise AnalysisError(f"out of memory: {what} takes {need:.0f} GB on the CPU and {free:.0f} GB are free")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory of the device or of the machine ran out."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def in_batches(
+    items: Sequence[Item],
+    size: int,
+    prepare: Callable[[Sequence[Item]], Prepared],
+    compute: Callable[[Prepared], Sequence[Found]],
+) -> Iterator[Found]:
+    """One result per item, computed in batches. Where memory runs out, the batch is halved and stays so.
+
+    Args:
+        items: in order.
+        size: items per batch at first.
+        prepare: CPU work on a batch; done in a thread while the batch before computes, so that a GPU need not wait.
+        compute: gives one result per item of what was prepared.
+
+    Raises:
+        AnalysisError: memory ran out with a single item.
+    """
+    at, size = 0, max(1, size)
+    with ThreadPoolExecutor(1, "prepare") as ahead:
+        next_batch = ahead.submit(prepare, items[:size])
+        while at < len(items):
+            batch = next_batch.result()
+            end = at + size
+            if end < len(items):
+                next_batch = ahead.submit(prepare, items[end : end + size])
+            try:
+                found = compute(batch)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                found = None
+            del batch
+            if found is not None:
+                yield from found
+                at = end
+                continue
+            # Outside of the except block: its traceback would keep the tensors of the failed attempt alive.
+            if size == 1:
+                raise AnalysisError("out of memory even with one item at a time")
+            size //= 2
+            if end < len(items):
+                next_batch.result()
+            free_cached_memory()
+            next_batch = ahead.submit(prepare, items[at : at + size])
+
+
+def free_cached_memory() -> None:
+    """Hand back device memory that nothing uses any more."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

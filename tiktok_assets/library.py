@@ -1,0 +1,190 @@
+"""The library: tidy tables over the reports of all videos, in Parquet, and a page to look through them.
+
+    <root>/library/
+        videos/ segments/ outcomes/ texts/    one table each: files <bucket>.parquet, to be read as a whole folder
+        index.html                            the page
+        index.json                            which state of which report the tables hold
+
+Videos are spread over buckets by the name of their folder. Whether a report has changed is told by file names alone; an
+update opens the reports that have, and writes the buckets that hold them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tiktok_assets.library_tables import COLUMNS, Row, layout, rows_of, schema
+from tiktok_assets.store import Store, VideoFolder, write_json, written_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BUCKETS = 256
+"""Of 10,000 videos one changed video then makes the rows of 40 be written again, about 1 MB."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the tables do not hold yet, told by file names. Folders of videos, each with the digest of its report."""
+
+    added: Mapping[str, str]
+    changed: Mapping[str, str]
+    removed: frozenset[str]
+    """Folders in the tables that have no report any more."""
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+@dataclass(frozen=True)
+class LibraryUpdate:
+    """What an update did."""
+
+    added: int
+    changed: int
+    removed: int
+    """Videos that came into the tables, were written anew, left them."""
+    seconds: float
+    videos: int
+    """In the tables now."""
+    page: Path
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Folders whose report.json is none, with the reason; they are not in the tables, and tried again next time."""
+
+
+def library_folder(store: Store) -> Path:
+    return store.root / "library"
+
+
+def library_page(store: Store) -> Path:
+    return library_folder(store) / "index.html"
+
+
+def update_library(store: Store) -> LibraryUpdate:
+    """Bring the tables and the page up to date with the reports.
+
+    Two updates at once wait for each other. One that was killed is completed by the next. Who reads while it writes
+    sees each bucket either before or after.
+    """
+    started = time.perf_counter()
+    folder = library_folder(store)
+    unreadable: dict[str, str] = {}
+    with _alone(folder):
+        index = _read_index(folder)
+        pending = _compare(store, index)
+        for bucket, names in _by_bucket([*pending.added, *pending.changed, *pending.removed]).items():
+            fresh: dict[str, dict[str, list[Row]]] = {}
+            for name in names:
+                if name in pending.removed:
+                    continue
+                try:
+                    fresh[name] = _read_report(store.videos / name)
+                except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                    unreadable[name] = f"{type(error).__name__}: {error}"
+            _write_bucket(folder, bucket, names, fresh)
+        wanted = {**pending.added, **pending.changed}
+        index = {n: d for n, d in index.items() if n not in pending.removed} | wanted
+        index = {n: d for n, d in sorted(index.items()) if n not in unreadable}
+        if pending:
+            write_json(folder / "index.json", {"layout": layout(), "reports": index})
+        if pending or not library_page(store).is_file():
+            _write_page(store)
+    return LibraryUpdate(
+        added=len(pending.added.keys() - unreadable.keys()),
+        changed=len(pending.changed.keys() - unreadable.keys()),
+        removed=len(pending.removed),
+        seconds=time.perf_counter() - started,
+        videos=len(index),
+        page=library_page(store),
+        unreadable=unreadable,
+    )
+
+
+def pending_changes(store: Store) -> Changes:
+    """What an update would do; opens no report."""
+    return _compare(store, _read_index(library_folder(store)))
+
+
+def read_table(store: Store, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """One table of the library as a data frame; without rows where there is no library yet.
+
+    Args:
+        store: whose library.
+        table: "videos", "segments", "outcomes" or "texts".
+        columns: only these; all if None.
+
+    Raises:
+        KeyError: there is no such table.
+    """
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    wanted = schema(table)
+    if not (library_folder(store) / table).is_dir():
+        return pa.Table.from_pylist([], wanted).select(list(columns or wanted.names)).to_pandas()
+    found = ds.dataset(library_folder(store) / table, schema=wanted, format="parquet")
+    return found.to_table(columns=list(columns) if columns else None).to_pandas()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _read_index(folder: Path) -> dict[str, str]:
+    """Digest of the report by folder, as the tables hold them; empty where they have another layout or are damaged."""
+    try:
+        stored = json.loads((folder / "index.json").read_text("utf-8"))
+        reports: dict[str, str] = stored["reports"] if stored["layout"] == layout() else {}
+    except (FileNotFoundError, ValueError, KeyError):
+        return {}
+    buckets = [set(_listed(folder / table)) for table in COLUMNS]
+    whole = set.intersection(*buckets)
+    return {name: digest for name, digest in reports.items() if f"{_bucket(name)}.parquet" in whole}
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def _compare(store: Store, index: Mapping[str, str]) -> Changes:
+    present = {}
+    for name in _listed(store.videos):
+        stored = VideoFolder(name, store.videos / name).stored().get("report")
+        if stored and stored.succeeded:
+            present[name] = stored.digest
+    added = {n: d for n, d in present.items() if n not in index}
+    changed = {n: d for n, d in present.items() if n in index and index[n] != d}
+    return Changes(added, changed, frozenset(index.keys() - present.keys()))
+
+
+def _bucket(name: str) -> str:
+    return f"{hashlib.sha256(name.encode()).digest()[0] % BUCKETS:02x}"
+
+
+def _by_bucket(names: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_bucket(name), []).append(name)
+    return found
+
+
+def _read_report(folder: Path) -> dict[str, list[Row]]:
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    return rows_of(report, folder.name, (folder / "thumbnail.jpg").is_file())
