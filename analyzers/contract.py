@@ -230,9 +230,9 @@ class Analyzer(ABC):
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
 
     def code_version(self) -> str:
-        """Version, settings and installed models in a short word such as "1-5f0c2a7e"; equal words promise equal results.
+        """Version, settings and models in a short word such as "1-5f0c2a7e"; equal words promise equal results.
 
-        Installing a model or another revision of it changes the word.
+        Installing a model that the analyzer can use, or another revision of it, changes the word.
         """
         models = {name: weights.revision_of(name) for name in self.spec.weights}
         counted = [self.settings(), models] if models else self.settings()

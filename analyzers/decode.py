@@ -36,6 +36,8 @@ FRAME_LONG_SIDE_PX = 640
 FRAMES_HZ = 4.0
 MAX_AUDIO_GAP_S = 0.1
 """Sound that starts this much later than the samples before it end is moved to its time by silence."""
+SEEK_FROM_S = 2.0
+"""Up to here decoding from the beginning is as fast as a seek."""
 MAX_SHORT_BY_S = 0.2
 """A file that ends this much (or 2 %) earlier than its header says counts as truncated."""
 MAX_ERRORS_IN_A_ROW = 200
@@ -84,19 +86,30 @@ def read_pictures(
     file: Path, video: dict[str, Any], fps: float, long_side_px: int | None, start_s: float, end_s: float
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Yield (time_s, RGB picture) from a file whose manifest says `video`; see `Clip.pictures`."""
+    grid = _Grid(fps, start_s)
+    scale = _scale(video["width"], video["height"], long_side_px or math.inf)
+    for time_s, frame in _frames_from(file, video["first_s"], start_s, seek=start_s > SEEK_FROM_S):
+        if time_s >= end_s:
+            return
+        if grid.takes(time_s):
+            yield time_s, _picture(frame, video["rotation_deg"], *scale)
+
+
+def _frames_from(file: Path, first_s: float, start_s: float, seek: bool) -> Iterator[tuple[float, Any]]:
+    """Video frames with their times, from `start_s` or somewhat earlier on."""
     with _opened(file) as container:
         stream = _first_video(container)
-        if start_s > 2.0:
-            container.seek(int((start_s + video["first_s"]) / stream.time_base), stream=stream)
-        clock = _Clock(stream, video["first_s"])
-        grid = _Grid(fps, start_s)
-        scale = _scale(video["width"], video["height"], long_side_px or math.inf)
-        for frame in _frames(container, [stream]):
-            time_s = clock.time_of(frame)
-            if time_s >= end_s:
-                return
-            if grid.takes(time_s):
-                yield time_s, _picture(frame, video["rotation_deg"], *scale)
+        if seek:
+            container.seek(int((start_s + first_s) / stream.time_base), stream=stream)
+        clock = _Clock(stream, first_s)
+        timed = ((clock.time_of(frame), frame) for frame in _frames(container, [stream]))
+        first = next(timed, None)
+        late = seek and (first is None or first[0] > start_s)
+        if not late and first is not None:
+            yield first
+            yield from timed
+    if late:  # MPEG program streams have no index: FFmpeg's seek lands on a later key frame
+        yield from _frames_from(file, first_s, start_s, seek=False)
 
 
 def _decode_into(file: Path, folder: Path, max_duration_s: float) -> dict[str, Any]:

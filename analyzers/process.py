@@ -21,9 +21,6 @@ ENVIRONMENT = {
     "YOLO_AUTOINSTALL": "false",
     "DO_NOT_TRACK": "1",
     "DAGSTER_DISABLE_TELEMETRY": "1",
-    # mediapipe logs its graph set-up on stderr.
-    "GLOG_minloglevel": "2",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
 }
 
 

@@ -61,7 +61,7 @@ class Weights:
     @property
     def size(self) -> str:
         """For people, e.g. "484 MB"."""
-        return f"{self.bytes / 1e9:.1f} GB" if self.bytes >= 1e9 else f"{self.bytes / 1e6:.0f} MB"
+        return size_text(self.bytes) if self.bytes else "size not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +140,8 @@ REGISTRY = _registry(
         library="transformers",
         revision="main",
         bytes=343_000_000,
-        licence="Apache-2.0",
-        licence_note="trained on FER-2013-like data sets, whose own terms allow research",
+        licence="unclear",
+        licence_note="its model card has been seen with Apache-2.0 and without a licence; trained on FER2013",
     ),
     Weights(
         name="face_age",
@@ -310,6 +310,11 @@ def write_record(name: str, revision: str, files: tuple[str, ...]) -> Installed:
     return _read_record(folder)
 
 
+def size_text(size_bytes: int) -> str:
+    """A size for people, e.g. "484 MB"."""
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+
+
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -325,11 +330,11 @@ def _look(name: str) -> Installed | str:
     """What is installed of a model, or why it cannot be used."""
     wanted, folder = registered(name), folder_of(name)
     if not folder.is_dir():
-        return f"{_named(name)} is not installed ({_size(wanted)}); {_command(name)}"
+        return f"{_named(name)} is not installed ({wanted.size}); {_command(name)}"
     try:
         found = _read_record(folder)
     except FileNotFoundError:
-        return f"{_named(name)} is only half fetched ({_size(wanted)}); {_command(name)}"
+        return f"{_named(name)} is only half fetched ({wanted.size}); {_command(name)}"
     except (ValueError, KeyError, TypeError, OSError):
         return f"{_named(name)} is damaged: its {RECORD} is not readable; {_command(name)}"
     if found.model != wanted.model:
@@ -346,10 +351,6 @@ def _look(name: str) -> Installed | str:
 
 def _named(name: str) -> str:
     return f"the model {name} ({registered(name).model})"
-
-
-def _size(weights: Weights) -> str:
-    return weights.size if weights.bytes else "size not known"
 
 
 def _command(name: str) -> str:

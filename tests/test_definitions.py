@@ -9,6 +9,7 @@ import sys
 import dagster as dg
 import pytest
 
+from analyzers import weights
 from analyzers.catalogue import CATALOGUE, analyzer_class
 from analyzers.common import devices
 from analyzers.contract import LANES
@@ -17,6 +18,7 @@ from tiktok_assets import execution
 from tiktok_assets.automation import ANALYZE_JOB
 from tiktok_assets.definitions import defs
 from tiktok_assets.faster_start import PRELOAD
+from tiktok_assets.freshness import PER_VIDEO
 from tiktok_assets.partitions import batches, videos
 
 
@@ -40,7 +42,7 @@ def test_definitions_load_without_any_model_library():
 def test_every_analyzer_is_an_asset_with_its_lane_version_and_text():
     graph = defs.resolve_asset_graph()
     names = {key.to_user_string() for key in graph.get_all_asset_keys()}
-    assert names == {"raw_video", "decoded_frames", "audio_track", *CATALOGUE, "report"}
+    assert names >= {"raw_video", "decoded_frames", "audio_track", *CATALOGUE, "report"}
     for name in CATALOGUE:
         node = graph.get(dg.AssetKey(name))
         analyzer = analyzer_class(name)
@@ -53,15 +55,30 @@ def test_every_analyzer_is_an_asset_with_its_lane_version_and_text():
 
 def test_all_per_video_assets_share_the_partitions_and_one_backfill_policy():
     graph = defs.resolve_asset_graph()
-    for key in graph.get_all_asset_keys():
+    for key in map(dg.AssetKey, PER_VIDEO):
         assert graph.get(key).partitions_def == videos
         assert graph.get(key).backfill_policy is batches
+
+
+def test_models_are_assets_that_analyses_build_on_without_being_part_of_their_job():
+    graph = defs.resolve_asset_graph()
+    for name in weights.REGISTRY:
+        node = graph.get(dg.AssetKey(["weights", name]))
+        assert (node.group_name, node.partitions_def) == ("weights", None)
+        assert weights.REGISTRY[name].model in node.description
+        assert weights.REGISTRY[name].licence in node.description
+    for name in CATALOGUE:
+        above = {key.path[-1] for key in graph.get(dg.AssetKey(name)).parent_keys if key.path[0] == "weights"}
+        assert above == set(analyzer_class(name).spec.weights)
+    everything = {w for name in CATALOGUE for w in analyzer_class(name).spec.weights}
+    assert everything == set(weights.REGISTRY), "a model that no analyzer uses"
+    assert not any("weights" in key.path for key in defs.resolve_job_def(ANALYZE_JOB).asset_layer.executable_asset_keys)
 
 
 def test_every_asset_has_a_check_per_video():
     graph = defs.resolve_asset_graph()
     checked = {key.asset_key for key in graph.asset_check_keys}
-    assert checked == set(graph.get_all_asset_keys())
+    assert checked == set(map(dg.AssetKey, PER_VIDEO))
 
 
 def test_the_report_comes_after_everything():

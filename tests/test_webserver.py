@@ -1,22 +1,13 @@
 """The UI's way in: the webserver and the daemon load the workspace, and a materialization asked for by GraphQL runs."""
 
-import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import pytest
 
-from tests.media import REPOSITORY, SAMPLE
+from analyzers.catalogue import CATALOGUE
+from tests.dagster_server import DAGSTER_DEV, DG_DEV, Server
+from tests.media import SAMPLE
 from tiktok_assets.download import source_key
-from tiktok_assets.store import Store
 
 ADD_PARTITION = """
 mutation($key: String!, $selector: RepositorySelector!) {
@@ -32,88 +23,33 @@ mutation($params: ExecutionParams!) {
   }
 }
 """
-RUN = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-REPOSITORIES = """
-{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } assetNodes { opNames } } } } }
+BACKFILL = """
+mutation($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    """`dagster dev` on a fresh instance."""
-
-    def __init__(self, folder: Path, command: list[str]) -> None:
-        home = folder / "dagster_home"
-        home.mkdir()
-        (home / "dagster.yaml").write_bytes((REPOSITORY / "dagster_home" / "dagster.yaml").read_bytes())
-        self.store = Store(folder / "data")
-        self.environment = os.environ | {"DAGSTER_HOME": str(home), "TIKTOK_ASSETS_DATA": str(self.store.root)}
-        self.port = free_port()
-        self.log = (folder / "server.log").open("w+")
-        self.process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(self.port)],
-            env=self.environment,
-            cwd=REPOSITORY,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def ask(self, query: str, **variables) -> dict:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            found = json.load(answer)
-        assert "errors" not in found, found["errors"]
-        return found["data"]
-
-    def wait(self, condition, seconds: float):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                if found := condition():
-                    return found
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                pass
-            assert self.process.poll() is None, Path(self.log.name).read_text()
-            time.sleep(0.25)
-        pytest.fail(f"it did not happen in {seconds} s:\n{Path(self.log.name).read_text()[-3000:]}")
-
-    def repository(self) -> dict:
-        nodes = self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"]
-        return nodes[0] if nodes else {}
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(30)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.log.close()
+BACKFILL_STATE = """
+query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+  ... on PartitionBackfill { status runs(limit: 100) { tags { key value } assetSelection { path } } } } }
+"""
+RUN = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 
 
 @pytest.fixture
 def server(tmp_path, request):
-    command = {"dagster dev": ["-m", "dagster", "dev"], "dg dev": ["-m", "dagster_dg_cli.cli", "dev"]}[request.param]
-    server = Server(tmp_path, [sys.executable, *command])
+    server = Server(tmp_path, getattr(request, "param", DAGSTER_DEV))
     yield server
     server.stop()
 
 
-@pytest.mark.parametrize("server", ["dagster dev"], indirect=True)
 def test_one_partition_materialized_as_the_ui_does_it_ends_with_a_report(server):
-    repository = server.wait(server.repository, 60)
+    selector = server.selector()
     key = source_key(str(SAMPLE))
     server.store.video(key).register(str(SAMPLE))
-    selector = {"repositoryName": repository["name"], "repositoryLocationName": repository["location"]["name"]}
     server.ask(ADD_PARTITION, key=key, selector=selector)
     params = {
         "selector": selector | {"jobName": "analyze"},
@@ -133,8 +69,25 @@ def test_one_partition_materialized_as_the_ui_does_it_ends_with_a_report(server)
     assert report["metadata"]["successful_analyzers"] > 0
     assert server.store.video(key).report_page.exists()
 
+    # One analyzer of that video again, as a backfill from the UI.
+    before = server.store.video(key).stored()
+    times = {name: stored.path.stat().st_mtime_ns for name, stored in before.items()}
+    asked = {"partitionNames": [key], "assetSelection": [{"path": ["color_analysis"]}], "title": "colour again"}
+    launched = server.ask(BACKFILL, params=asked)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
 
-@pytest.mark.parametrize("server", ["dg dev"], indirect=True)
+    def done():
+        state = server.ask(BACKFILL_STATE, id=launched["backfillId"])["partitionBackfillOrError"]
+        return state if state["status"] in ("COMPLETED_SUCCESS", "COMPLETED", "FAILED", "COMPLETED_FAILED") else None
+
+    state = server.wait(done, 120)
+    assert state["status"] == "COMPLETED_SUCCESS"
+    assert len(state["runs"]) == 1
+    after = {name: s.path.stat().st_mtime_ns for name, s in server.store.video(key).stored().items()}
+    assert [name for name in CATALOGUE if after[name] != times[name]] == ["color_analysis"]
+
+
+@pytest.mark.parametrize("server", [DG_DEV], indirect=True, ids=["dg dev"])
 def test_dg_dev_loads_the_project_too(server):
     repository = server.wait(server.repository, 90)
-    assert len(repository["assetNodes"]) > 4
+    assert len(repository["assetNodes"]) >= len(CATALOGUE) + 4

@@ -15,6 +15,7 @@ Examples:
   tiktok-assets watch @user
   tiktok-assets refresh --dry-run
   tiktok-assets status
+  tiktok-assets weights list
   tiktok-assets doctor
 """
 
@@ -74,6 +75,37 @@ def watch(addresses: tuple[str, ...]) -> None:
     from tiktok_assets.watchlist import watch_addresses
 
     sys.exit(watch_addresses(addresses))
+
+
+@main.group(epilog="\b\nExamples:\n  tiktok-assets weights list\n  tiktok-assets weights fetch whisper\n")
+def weights() -> None:
+    """Models for the analyzers that need some. Nothing is downloaded but by `fetch`."""
+
+
+@weights.command("list")
+def list_weights() -> None:
+    """Show every model: licence, size, whether it is installed, which analyzers use it."""
+    from tiktok_assets.weights import print_weights
+
+    print_weights()
+
+
+@weights.command("fetch")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+def fetch_weights(names: tuple[str, ...]) -> None:
+    """Download models and check them. A broken download goes on where it ended."""
+    from tiktok_assets import weights
+
+    sys.exit(weights.fetch_weights(names))
+
+
+@weights.command("verify")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+def verify_weights(names: tuple[str, ...]) -> None:
+    """Compare installed models with their checksums; all of them if none is named."""
+    from tiktok_assets import weights
+
+    sys.exit(weights.verify_weights(names))
 
 
 @main.command(epilog="\b\nExample:\n  tiktok-assets doctor\n")

@@ -98,7 +98,10 @@ def _weights() -> Iterator[tuple[Verdict, str]]:
     there = [name for name in names if weights.installed(name)]
     held = f": {', '.join(there)}" if there else ""
     advice = "" if len(there) == len(names) else "; see `tiktok-assets weights list`"
-    yield "ok" if not advice else "note", f"{len(there)} of {len(names)} models in {weights.weights_root()}{held}{advice}"
+    yield (
+        "ok" if not advice else "note",
+        f"{len(there)} of {len(names)} models in {weights.weights_root()}{held}{advice}",
+    )
     for name in names:
         if name not in there and weights.folder_of(name).is_dir():
             yield "wrong", str(weights.complaint(name))

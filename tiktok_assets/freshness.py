@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, get_args
 
 from analyzers.catalogue import CATALOGUE, analyzer_class
@@ -21,7 +23,8 @@ Due = Literal["missing", "stale", "failed"]
 DUE: tuple[Due, ...] = get_args(Due)
 
 MAX_ATTEMPTS = 4
-RETRY_WAIT_S = 600.0
+RETRY_WAIT_S = float(os.environ.get("TIKTOK_ASSETS_RETRY_PAUSE_S", "600"))
+"""Pause before what failed is tried again by a schedule or `refresh`."""
 
 RAW_VIDEO_VERSION = "1"
 MEDIA = ("raw_video", "decoded_frames", "audio_track")
@@ -51,9 +54,16 @@ def upstream() -> Mapping[str, tuple[str, ...]]:
     return found | {"report": (*MEDIA, *CATALOGUE)}
 
 
-@cache
 def versions() -> Mapping[str, str]:
-    """Per asset the version that the code of today writes."""
+    """Per asset the version that the code of today writes with the models that are installed.
+
+    Looked up anew every second: models come and go while a code server or a daemon lives.
+    """
+    return _versions(int(time.monotonic()))
+
+
+@lru_cache(maxsize=1)
+def _versions(_second: int) -> Mapping[str, str]:
     found = {"raw_video": RAW_VIDEO_VERSION, "decoded_frames": DECODER_VERSION, "audio_track": DECODER_VERSION}
     found |= {name: analyzer_class(name)().code_version() for name in CATALOGUE}
     return found | {"report": REPORT_VERSION}

@@ -33,6 +33,10 @@ BUCKETS = 256
 """Of 10,000 videos one changed video then makes the rows of 40 be written again, about 1 MB."""
 
 
+DAMAGED = ""
+"""Stands for the digest of a report whose rows were deleted from outside."""
+
+
 @dataclass(frozen=True)
 class Changes:
     """What the tables do not hold yet, told by file names. Folders of videos, each with the digest of its report."""
@@ -82,6 +86,10 @@ def update_library(store: Store) -> LibraryUpdate:
     with _alone(folder):
         index = _read_index(folder)
         pending = _compare(store, index)
+        if not index:
+            for table in COLUMNS:
+                shutil.rmtree(folder / table, ignore_errors=True)
+        intact = {name for name, digest in index.items() if digest != DAMAGED}
         for bucket, names in _by_bucket([*pending.added, *pending.changed, *pending.removed]).items():
             fresh: dict[str, dict[str, list[Row]]] = {}
             for name in names:
@@ -91,11 +99,11 @@ def update_library(store: Store) -> LibraryUpdate:
                     fresh[name] = _read_report(store.videos / name)
                 except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                     unreadable[name] = f"{type(error).__name__}: {error}"
-            _write_bucket(folder, bucket, names, fresh)
+            _write_bucket(folder, bucket, fresh, intact.difference(names))
         wanted = {**pending.added, **pending.changed}
         index = {n: d for n, d in index.items() if n not in pending.removed} | wanted
         index = {n: d for n, d in sorted(index.items()) if n not in unreadable}
-        if pending:
+        if pending or not (folder / "index.json").is_file():
             write_json(folder / "index.json", {"layout": layout(), "reports": index})
         if pending or not library_page(store).is_file():
             _write_page(store)
@@ -153,7 +161,7 @@ def _read_index(folder: Path) -> dict[str, str]:
         return {}
     buckets = [set(_listed(folder / table)) for table in COLUMNS]
     whole = set.intersection(*buckets)
-    return {name: digest for name, digest in reports.items() if f"{_bucket(name)}.parquet" in whole}
+    return {n: digest if f"{_bucket(n)}.parquet" in whole else DAMAGED for n, digest in reports.items()}
 
 
 def _listed(folder: Path) -> list[str]:
@@ -188,3 +196,39 @@ def _by_bucket(names: list[str]) -> dict[str, list[str]]:
 def _read_report(folder: Path) -> dict[str, list[Row]]:
     report = json.loads((folder / "report.json").read_text("utf-8"))
     return rows_of(report, folder.name, (folder / "thumbnail.jpg").is_file())
+
+
+def _write_bucket(folder: Path, bucket: str, fresh: Mapping[str, dict[str, list[Row]]], kept: set[str]) -> None:
+    """Write a bucket of every table: the rows it has of the `kept` folders, and fresh ones.
+
+    The table of videos comes last: while it is missing, `_read_index` takes the bucket for damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    paths = {table: folder / table / f"{bucket}.parquet" for table in COLUMNS}
+    videos: list[str] = []
+    if any(_bucket(name) == bucket for name in kept):
+        listed = pq.read_table(paths["videos"], columns=["video", "folder"])
+        videos = listed.filter(pc.field("folder").isin(list(kept)))["video"].to_pylist()
+    if not videos and not fresh:
+        for path in paths.values():
+            path.unlink(missing_ok=True)
+        return
+    for table, path in reversed(paths.items()):
+        parts = [pa.Table.from_pylist([row for rows in fresh.values() for row in rows[table]], schema(table))]
+        if videos:
+            parts.insert(0, pq.read_table(path, schema=schema(table), filters=pc.field("video").isin(videos)))
+        with written_atomically(path, "wb") as file:
+            pq.write_table(pa.concat_tables(parts), file, compression="zstd")
+
+
+def _write_page(store: Store) -> None:
+    from tiktok_assets.library_page.page import render_library_page
+
+    html = render_library_page(
+        read_table(store, "videos"), read_table(store, "outcomes", ["video", "analyzer", "status"])
+    )
+    with written_atomically(library_page(store)) as file:
+        file.write(html)

@@ -90,6 +90,6 @@ def execute(
 
 
 def asset_names() -> list[str]:
-    """All assets of the job, in the order in which they are computed."""
+    """All per-video assets, in the order in which they are computed."""
     graph = defs.resolve_asset_graph()
-    return [key.to_user_string() for key in graph.toposorted_asset_keys]
+    return [key.to_user_string() for key in graph.toposorted_asset_keys if graph.get(key).is_partitioned]

@@ -1,18 +1,21 @@
-"""How aroused a voice sounds, from its prosody: a cue, never an emotion."""
+"""How aroused a voice sounds, from its prosody; which emotion it is like, only with a model for that."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from analyzers.clip import Clip
+from analyzers.clip import AUDIO_HZ, Clip
 from analyzers.common.spectra import HOP_S, bin_hz, frame_times_s, power_frames
+from analyzers.common.transcript import spoken_language
+from analyzers.common.transformers_models import AudioClassifier, half_fetched, margin, named
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
+from analyzers.weights import installed
 
 MIN_PART_S, MAX_PART_S = 1.0, 6.0
 """A tone of voice needs about a second to show, and may change within a few."""
@@ -25,11 +28,16 @@ oratory; no emotion corpus was used."""
 WEIGHTS = {"effort": 0.5, "pitch": 0.3, "rate": 0.2}
 STEEPNESS = 1.5
 LOW_BELOW, HIGH_FROM = 0.36, 0.64
+MIN_MODEL_S, MODEL_STEP_S = 2.0, 0.5
+"""The model is given at least so much, and whole steps of length, so that parts of equal length make a batch."""
+MIN_MARGIN = 0.15
+EMOTIONS = {"neu": "neutral", "hap": "happy", "ang": "angry", "sad": "sad"}
+"""The classes of superb-er in words; classes of other models keep their names."""
 
 
 @dataclass
 class SpeechEmotion(Analyzer):
-    """A cue for vocal arousal from three measures of prosody. It names no emotion.
+    """A cue for vocal arousal from three measures of prosody; by itself it names no emotion.
 
     Arousal, of all dimensions of emotion, is the one that prosody carries: louder effort (less steep spectrum), higher
     pitch and faster speech (Juslin & Laukka 2003; Eyben et al., "GeMAPS", 2016, whose alpha ratio is used). Each cue is
@@ -43,6 +51,14 @@ class SpeechEmotion(Analyzer):
     reading, > 0 more aroused), why (only if uncertain).
     Summary: arousal (mean over time, None if all is uncertain), label, emotion (always None), emotion_reason.
 
+    With the model speech_emotion (wav2vec2-base fine-tuned on IEMOCAP, Yang et al., "SUPERB", 2021: acted English
+    dialogue), parts of 2 s and more are labelled by it: "neutral", "happy", "angry" or "sad" (confidence: the model's
+    probability), or "uncertain" where the two most likely lie within 0.15 or there is a reason as above. Their data has
+    also: emotion (None if uncertain), probabilities (by class, sum 1), margin, out_of_domain (True where
+    `speech_transcription` heard another language than English, None where the language is not known). Summary then:
+    emotion (of the mean over time, None if uncertain), probabilities, out_of_domain, emotion_reason (None if there is
+    an emotion). It is what the voice sounds like to a model, not what a person feels.
+
     Empty result: nobody speaks, or no phrase is as long as a second.
     What it gets wrong: women's and children's voices lie higher and so count as more aroused by up to 0.15; a bright
     microphone or a phone call sounds like effort; an excited whisper counts as calm. Compare parts of one video rather
@@ -55,8 +71,14 @@ class SpeechEmotion(Analyzer):
         lane="cpu_parallel",
         needs={Need.AUDIO},
         after=("audio_environment", "speech_flow", "speech_rate"),
-        gives="vocal arousal cue from effort, pitch and rate; never an emotion",
+        uses=("speech_transcription",),
+        weights=("speech_emotion",),
+        gives="vocal arousal cue from effort, pitch and rate; with weights an emotion with probabilities",
     )
+
+    def load(self) -> None:
+        there = installed("speech_emotion")
+        self._model = AudioClassifier.load("speech_emotion", self.spec.lane) if there else None
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         backend = "prosody in numpy: alpha ratio, YIN pitch, syllable nuclei"
@@ -87,17 +109,63 @@ class SpeechEmotion(Analyzer):
             segments.append(part_segment(start_s, end_s, measured, why))
         known = [(s.data["arousal"], s.end_s - s.start_s) for s in segments if s.data["arousal"] is not None]
         mean = sum(a * length for a, length in known) / sum(length for _, length in known) if known else None
-        return Analysis(
+        found = Analysis(
             segments=segments,
             summary={
                 "arousal": round(mean, 2) if mean is not None else None,
                 "label": label_of(mean) if mean is not None else "uncertain",
                 "emotion": None,
                 "emotion_reason": "prosody shows arousal, not which emotion; that needs a model",
+                **half_fetched("speech_emotion"),
             },
             backend=backend,
             coverage=flow.coverage,
         )
+        return with_emotions(found, np.asarray(clip.audio), self._model, spoken_language(results))
+
+
+def with_emotions(
+    prosody: Analysis, audio: np.ndarray, model: AudioClassifier | None, language: str | None
+) -> Analysis:
+    """What prosody said of the parts, and what a model says of those that are long enough; as it is without a model."""
+    rows = [i for i, s in enumerate(prosody.segments) if s.end_s - s.start_s >= MIN_MODEL_S - 1e-6]
+    if model is None or not rows:
+        return prosody
+    parts = [prosody.segments[i] for i in rows]
+    probabilities = model.probabilities([model_part(audio, s.start_s, s.end_s) for s in parts])
+    labels = [EMOTIONS.get(label, label) for label in model.labels]
+    foreign = None if language is None else language != "en"
+    segments = list(prosody.segments)
+    for i, part, row in zip(rows, parts, probabilities, strict=True):
+        sure = margin(row) >= MIN_MARGIN and "why" not in part.data
+        emotion = labels[int(row.argmax())] if sure else None
+        data = {
+            **part.data,
+            "emotion": emotion,
+            "probabilities": named(labels, row),
+            "margin": round(margin(row), 3),
+            "out_of_domain": foreign,
+        }
+        segments[i] = replace(
+            part, label=emotion or "uncertain", confidence=round(float(row.max()), 3) if sure else None, data=data
+        )
+    mean = np.average(probabilities, axis=0, weights=[s.end_s - s.start_s for s in parts])
+    emotion = labels[int(mean.argmax())] if margin(mean) >= MIN_MARGIN else None
+    summary = {
+        **prosody.summary,
+        "emotion": emotion,
+        "emotion_reason": None if emotion else "no emotion is clearly the most likely",
+        "probabilities": named(labels, mean),
+        "out_of_domain": foreign,
+    }
+    return replace(prosody, segments=segments, summary=summary, backend=f"wav2vec2; {prosody.backend}", model=model.id)
+
+
+def model_part(audio: np.ndarray, start_s: float, end_s: float) -> np.ndarray:
+    """The middle of a part of the sound, in whole steps of `MODEL_STEP_S`, or in all that there is."""
+    length_s = math.floor((end_s - start_s) / MODEL_STEP_S + 1e-6) * MODEL_STEP_S
+    first = min(round(((start_s + end_s - length_s) / 2) * AUDIO_HZ), max(0, len(audio) - round(length_s * AUDIO_HZ)))
+    return audio[first : first + round(length_s * AUDIO_HZ)]
 
 
 def parts_of(start_s: float, end_s: float) -> list[tuple[float, float]]:

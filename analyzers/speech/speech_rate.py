@@ -1,14 +1,15 @@
-"""How fast somebody speaks, in syllables per second."""
+"""How fast somebody speaks, in syllables per second, and in words per minute where there is a transcript."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from analyzers.clip import Clip
 from analyzers.common.spectra import HOP_S, frame_times_s, mel_matrix, power_frames
+from analyzers.common.transcript import Word, words_in
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 
 BANDS = slice(2, 24)
@@ -37,10 +38,12 @@ class SpeechRate(Analyzer):
     `speech_flow`.
 
     Segments: one per phrase of 1 s and more: "slow" (below 3.3 syllables/s), "medium" or "fast" (5.3 and more). No
-    confidence. data: syllables, syllables_per_s, basis ("syllable nuclei").
+    confidence. data: syllables, syllables_per_s, basis ("syllable nuclei"); where `speech_transcription` has words in
+    the phrase also words (those whose middle lies in it) and words_per_minute, and basis is "words". The label always
+    goes by syllables: how many of them a word has depends on the language.
     Summary: syllables, syllables_per_s (over phrases: articulation), syllables_per_s_with_pauses (from the first phrase
-    to the end of the last), words_per_minute (None: how many syllables a word has depends on the language and needs a
-    transcript), basis.
+    to the end of the last), words_per_minute (over the phrases with words, without pauses; None without a transcript),
+    basis.
     Tracks: syllable_times_s.
 
     Empty result: nobody speaks, or for less than a second.
@@ -54,7 +57,8 @@ class SpeechRate(Analyzer):
         lane="gpu_worker_3",
         needs={Need.AUDIO},
         after=("speech_flow",),
-        gives="syllables per second of each phrase",
+        uses=("speech_transcription",),
+        gives="syllables per second of each phrase; with a transcript words per minute",
     )
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
@@ -70,6 +74,7 @@ class SpeechRate(Analyzer):
         times_s = frame_times_s(len(loudness_db))
         voiced = np.isfinite(flow.tracks["pitch_hz"])
         segments, syllables = [], []
+        words = words_in(results)
         for phrase in phrases:
             first, end = np.searchsorted(times_s, [phrase.start_s, phrase.end_s])
             nuclei = first + syllable_nuclei(loudness_db[first:end], voiced[first:end])
@@ -80,21 +85,30 @@ class SpeechRate(Analyzer):
             rate = len(nuclei) / length_s
             label = "slow" if rate < SLOW_BELOW else "fast" if rate >= FAST_FROM else "medium"
             data = {"syllables": len(nuclei), "syllables_per_s": round(rate, 2), "basis": "syllable nuclei"}
+            if said := count_in(phrase, words):
+                data |= {"words": said, "words_per_minute": round(60 * said / length_s, 1), "basis": "words"}
             segments.append(Segment(phrase.start_s, phrase.end_s, label, data=data))
+        counts = [(count_in(p, words), p.end_s - p.start_s) for p in phrases]
+        heard_s = sum(length_s for count, length_s in counts if count)
         return Analysis(
             segments=segments,
             summary={
                 "syllables": len(syllables),
                 "syllables_per_s": round(len(syllables) / speech_s, 2),
                 "syllables_per_s_with_pauses": round(len(syllables) / (phrases[-1].end_s - phrases[0].start_s), 2),
-                "words_per_minute": None,
-                "basis": "syllable nuclei",
+                "words_per_minute": round(60 * sum(n for n, _ in counts) / heard_s, 1) if heard_s else None,
+                "basis": "words" if heard_s else "syllable nuclei",
             },
             backend=backend,
             reason=None if segments else "no phrase is as long as a second",
             coverage=flow.coverage,
             tracks={"syllable_times_s": np.asarray(syllables) * HOP_S},
         )
+
+
+def count_in(phrase: Segment, words: Sequence[Word]) -> int:
+    """How many words have their middle in a phrase."""
+    return sum(phrase.start_s <= w.middle_s < phrase.end_s for w in words)
 
 
 def speech_loudness_db(audio: np.ndarray) -> np.ndarray:

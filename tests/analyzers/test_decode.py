@@ -161,6 +161,14 @@ def test_targeted_decode_gives_rate_size_and_stretch():
     assert next(clip.pictures(fps=1))[1].shape == (320, 240, 3)
 
 
+def test_a_targeted_decode_of_a_file_without_index_begins_where_asked(tmp_path):
+    file = write_video(tmp_path / "clip.mpg", [texture(96, 128, seed=i) for i in range(100)], 25, codec="mpeg1video")
+    clip = open_clip(file)
+    for start_s in (2.2, 2.6, 3.4):
+        times_s = [t for t, _ in clip.pictures(fps=25, start_s=start_s)]
+        assert times_s[0] == pytest.approx(start_s, abs=0.04)
+
+
 def test_a_longer_file_than_allowed_is_refused(tmp_path):
     file = write_video(tmp_path / "clip.mp4", numbered(30))
     with pytest.raises(MediaError, match=r"clip.mp4 is .* s long; the limit is 0 s"):

@@ -10,6 +10,7 @@ from analyzers.catalogue import CATALOGUE, analyzer_class
 from analyzers.contract import Analyzer, Outcome
 from analyzers.errors import MediaError
 from analyzers.run import examine
+from tiktok_assets.assets.weights import weights_key
 from tiktok_assets.batch import Result, outcome_check, run_batch, survives_members
 from tiktok_assets.download import DownloadSettings
 from tiktok_assets.execution import LANE_TAG, lane_pool
@@ -42,7 +43,7 @@ def analysis_asset(name: str) -> dg.AssetsDefinition:
         name=name,
         partitions_def=videos,
         backfill_policy=batches,
-        deps=list(upstream()[name]),
+        deps=[*upstream()[name], *map(weights_key, spec.weights)],
         pool=lane_pool(spec.lane),
         op_tags={LANE_TAG: spec.lane},
         check_specs=[outcome_check(name)],

@@ -1,0 +1,1 @@
+"""The page of the library: a table of all videos in one self-contained file."""
