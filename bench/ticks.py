@@ -62,7 +62,7 @@ def measure(count: int, folder: Path) -> dict[str, float]:
     from tiktok_assets import automation, inbox
     from tiktok_assets.definitions import defs
     from tiktok_assets.partitions import VIDEOS
-    from tiktok_assets.status import count_states
+    from tiktok_assets.status import read_status
     from tiktok_assets.store import Store
 
     inbox.SETTLE_S = 0.0
@@ -90,7 +90,7 @@ def measure(count: int, folder: Path) -> dict[str, float]:
             "refresh_stale tick, nothing stale": seconds(
                 lambda: automation.refresh_stale(dg.build_schedule_context(instance, repository_def=repository))
             ),
-            "status": seconds(lambda: count_states(store, list(instance.get_dynamic_partitions(VIDEOS)))),
+            "status": seconds(lambda: read_status(store, list(instance.get_dynamic_partitions(VIDEOS)))),
         }
 
 

@@ -18,9 +18,10 @@ from analyzers.errors import UnknownAnalyzer
 from tiktok_assets.batch import REFRESH_TAG
 from tiktok_assets.download import DownloadError, DownloadSettings, SettingsError, source_key
 from tiktok_assets.freshness import DUE, MEDIA, PER_VIDEO
+from tiktok_assets.instance import local_instance
 from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.refresh import plan
-from tiktok_assets.runs import asset_names, contiguous_batches, execute, local_instance, register
+from tiktok_assets.runs import asset_names, contiguous_batches, execute, register
 from tiktok_assets.store import Store, VideoFolder
 
 INTERRUPTED = 130

@@ -184,5 +184,16 @@ prune_cache = dg.ScheduleDefinition(
     description="Every hour: deletes decoded arrays over the size budget, least recently used first.",
 )
 
+status_job = dg.define_asset_job(
+    "status_job", selection=dg.AssetSelection.assets("status"), description="Counts what exists, is stale, failed."
+)
+
+update_status = dg.ScheduleDefinition(
+    name="update_status",
+    job=status_job,
+    cron_schedule="5 * * * *",
+    description="Every hour: counts what is ok, missing, stale and failed, and keeps the counts as an asset.",
+)
+
 SENSORS = [inbox, watchlist]
-SCHEDULES = [nightly_backfill, refresh_stale, retry_failed, prune_cache]
+SCHEDULES = [nightly_backfill, refresh_stale, retry_failed, prune_cache, update_status]

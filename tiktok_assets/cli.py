@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import click
 
@@ -42,12 +43,18 @@ def analyze(sources: tuple[str, ...], only: tuple[str, ...]) -> None:
     sys.exit(analyze_sources(sources, only))
 
 
-@main.command(epilog="\b\nExample:\n  tiktok-assets status\n")
-def status() -> None:
-    """Show which analysis of which video exists, is stale, or failed, and why."""
+@main.command(
+    epilog="\b\nExamples:\n  tiktok-assets status\n  tiktok-assets status --status failed --since 2026-11-01\n"
+    "  tiktok-assets status --analyzer text_overlay --status stale --status missing\n"
+)
+@click.option("--analyzer", "analyzers", multiple=True, metavar="NAME", help="List only this one; may be repeated.")
+@click.option("--status", "states", multiple=True, metavar="STATUS", help="List only this status; may be repeated.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="List only what was made on this day (UTC) or later.")
+def status(analyzers: tuple[str, ...], states: tuple[str, ...], since: datetime | None) -> None:
+    """Show how many videos of each analysis are ok, missing, stale or failed; with filters, list them with reasons."""
     from tiktok_assets.status import print_status
 
-    print_status()
+    sys.exit(print_status(analyzers, states, since.replace(tzinfo=UTC) if since else None))
 
 
 @main.command(

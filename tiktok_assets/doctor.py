@@ -14,8 +14,8 @@ from analyzers import weights
 from analyzers.common.devices import gpus, lane_devices
 from analyzers.process import ENVIRONMENT
 from tiktok_assets.execution import processes
+from tiktok_assets.instance import PROJECT, local_instance
 from tiktok_assets.partitions import VIDEOS
-from tiktok_assets.runs import PROJECT, local_instance
 from tiktok_assets.store import Store
 
 Verdict = Literal["ok", "note", "wrong"]

@@ -4,9 +4,7 @@ With the default queued coordinator a launched run would wait for a daemon; the 
 same instance, so that the UI shows it as any other run.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
@@ -15,17 +13,8 @@ from dagster._core.execution.api import execute_run_iterator
 
 from tiktok_assets.automation import ANALYZE_JOB, range_tags
 from tiktok_assets.definitions import defs
-from tiktok_assets.faster_start import keep_migration_scripts
+from tiktok_assets.instance import PROJECT
 from tiktok_assets.partitions import VIDEOS, VIDEOS_PER_RUN
-
-PROJECT = Path(__file__).resolve().parent.parent
-
-
-def local_instance() -> dg.DagsterInstance:
-    """The instance of `$DAGSTER_HOME`, else of the project's dagster_home/."""
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT / "dagster_home"))
-    keep_migration_scripts()
-    return dg.DagsterInstance.get()
 
 
 def register(instance: dg.DagsterInstance, keys: Sequence[str]) -> None:

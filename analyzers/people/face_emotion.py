@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analyzers.clip import Clip
+from analyzers.common.expressions import find_expressions
 from analyzers.common.eyelids import closures, unbroken, usual_openness
 from analyzers.common.face_mesh import MEASURES
 from analyzers.common.runs import run_end_s, steady_runs
 from analyzers.common.tracks import sample_step_s
-from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Segment
+from analyzers.common.transformers_models import ImageClassifier, half_fetched
+from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
+from analyzers.weights import installed
 
 CUES = ("smile", "mouth_open", "brow_raise", "eyes_closed")
 TRACK, FACE_PX, EYE_PX, OPENNESS, MOUTH_OPEN, MOUTH_WIDTH, BROW_HEIGHT = (
@@ -27,8 +30,7 @@ class FaceEmotion(Analyzer):
 
     It reads the measures that eye_tracking took (mediapipe FaceMesh); there is no second pass over the pictures. The
     cues follow action units of the Facial Action Coding System (Ekman and Friesen 1978): smile AU 12, mouth_open AU
-    26/27, brow_raise AU 1+2, eyes_closed AU 43. They are movements: this analyzer names no emotion. A model that names
-    expressions, with their probabilities, comes with its weights; it too sees an expression, not a feeling.
+    26/27, brow_raise AU 1+2, eyes_closed AU 43. They are movements, and name no emotion.
 
     Segments: label "smile" (mouth 0.69 eye distances wide or more), "mouth_open" (lips 0.28 or more apart),
     "brow_raise" (15 % over what is usual for this face), "eyes_closed" (longer than a blink), "neutral" (none of them,
@@ -41,6 +43,14 @@ class FaceEmotion(Analyzer):
     summary: `<cue>_share` of the time watched (0-1; None where the face was too small or too short to judge it),
     `dominant` (the label that lasts longest), `watched_s`.
 
+    With the model face_expression (a ViT, Dosovitskiy et al. 2021, trained on FER-2013-like pictures) also one segment
+    per face track and 2 s of it: "expression_" and a class of the model such as "happy" or "neutral" (confidence: its
+    probability), or "expression_uncertain" where the two most likely lie within 0.15. It judges the four best pictures
+    (largest, sharpest, most frontal) of faces of 60 px and more, and averages. data: `track`, `probabilities` (by
+    class, sum 1), `margin`, `crops_s` (when), `face_px`. summary: `expression` (of the mean over time; None if not
+    clear), `expression_probabilities`, `expression_tracks` (both for each track). It too sees an expression, not a
+    feeling: actors, smiles for politeness, and faces that look sad at rest.
+
     An empty result: no face, or none above 48 px.
 
     Gets wrong: a smile with closed lips and a narrow mouth is missed; a wide grimace with teeth reads as a smile; a
@@ -51,9 +61,10 @@ class FaceEmotion(Analyzer):
         name="face_emotion",
         version="1",
         lane="gpu_worker_3",
-        needs=set(),
+        needs={Need.FRAMES, Need.PICTURES},
         after=("face_detection", "eye_tracking"),
-        gives="expression cues: smile, open mouth, raised brows, closed eyes",
+        weights=("face_expression",),
+        gives="expression cues: smile, open mouth, raised brows, closed eyes; with weights expressions",
     )
     min_face_px: float = 48.0
     min_eye_px: float = 20.0
@@ -72,7 +83,27 @@ class FaceEmotion(Analyzer):
     min_cue_s: float = 0.4
     max_blink_s: float = 0.5
 
+    def load(self) -> None:
+        there = installed("face_expression")
+        self._model = ImageClassifier.load("face_expression", self.spec.lane) if there else None
+
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
+        cues = self._cues(clip, results)
+        if self._model is None or not results["face_detection"].segments:
+            return replace(cues, summary={**cues.summary, **half_fetched("face_expression")})
+        seen = find_expressions(clip, results, self._model)
+        segments = sorted([*cues.segments, *seen.segments], key=lambda s: (s.start_s, s.label))
+        return replace(
+            cues,
+            segments=segments,
+            summary=cues.summary | seen.summary,
+            backend=f"vision transformer on crops; {cues.backend}",
+            model=self._model.id,
+            reason=None if segments else cues.reason,
+        )
+
+    def _cues(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
+        """What the mesh of the main face shows."""
         eyes = results["eye_tracking"]
         if "mesh" not in eyes.tracks:
             return Analysis.nothing(eyes.reason or "no face was measured", backend=eyes.backend)

@@ -11,12 +11,15 @@ import numpy as np
 
 from analyzers.clip import AUDIO_HZ, Clip
 from analyzers.common.spectra import HOP_S, moving_mean, runs, to_dbfs
+from analyzers.common.transformers_models import AudioClassifier, half_fetched
 from analyzers.common.voice import FRAME_S, find_voice_regions, session, voice_probability
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 from analyzers.sound.audio_analysis import measure
+from analyzers.sound.audio_tags import tagged_windows, usual_tags
 from analyzers.sound.loudness import silent_frames
 from analyzers.sound.rhythm import ACCENT_RANGE_DB, band_rises, find_tempo
 from analyzers.sound.tonality import MIN_PITCH_CLASSES, tuned_over_time
+from analyzers.weights import installed
 
 WINDOW_S, STEP_S = 3.0, 0.5
 PULSE_WINDOW_S = 8.0
@@ -46,6 +49,10 @@ class AudioEnvironment(Analyzer):
     Summary: silence_share, speech_share, music_like_share, noise_like_share, sound_share (0-1 of the track), speech_s,
     main (label with the largest share), speech_to_background_db (level in speech regions minus level of what sounds
     between them; None without speech, or with less than 0.3 s between).
+    With the model audio_events (AST, Gong et al. 2021, arXiv:2104.01778; classes of AudioSet) also "tags", one per 10 s:
+    data: tags, up to 5 of the 527 classes with a probability of 0.1 and more, each with its own probability, for many
+    sound at once (none of them: an empty dict); confidence: the largest. Summary then: tags (mean over time, of those
+    that some window has). They are the model's words; nothing of them is told from levels.
     Tracks: voice_probability (each 32 ms), tuned (each 0.5 s), with their times.
 
     Empty result: only for a track without samples.
@@ -60,11 +67,14 @@ class AudioEnvironment(Analyzer):
         version="1",
         lane="cpu_parallel",
         needs={Need.AUDIO},
-        gives="silence, speech, music_like, noise_like or other sound; speech against background",
+        weights=("audio_events",),
+        gives="silence, speech, music_like, noise_like or other sound; speech against background; with weights tags",
     )
 
     def load(self) -> None:
         session()
+        there = installed("audio_events")
+        self._tagger = AudioClassifier.load("audio_events", self.spec.lane) if there else None
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         audio = np.asarray(clip.audio)
@@ -111,7 +121,8 @@ class AudioEnvironment(Analyzer):
                 deviation_db = round(level_deviation_db(power[slice(*part)]), 1)
                 steady = deviation_db < STEADY_DB and tuned_frames[slice(*part)].max() < MIN_TUNED
                 segments.append(segment(part, "noise_like" if steady else "sound", level_deviation_db=deviation_db))
-        segments.sort(key=lambda s: (s.start_s, s.label))
+        windows = tagged_windows(self._tagger, audio) if self._tagger else []
+        segments = sorted([*segments, *windows], key=lambda s: (s.start_s, s.label))
         shares = {label: _share(segments, label, length_s) for label in LABELS}
         return Analysis(
             segments=segments,
@@ -120,8 +131,10 @@ class AudioEnvironment(Analyzer):
                 "speech_s": round(sum(v.end_s - v.start_s for v in voices), 2),
                 "main": max(LABELS, key=lambda label: shares[label]),
                 "speech_to_background_db": speech_to_background_db(power, spoken & ~silent, ~spoken & ~silent),
-            },
-            backend=backend,
+            }
+            | ({"tags": usual_tags(windows)} if self._tagger else half_fetched("audio_events")),
+            backend=f"AST; {backend}" if self._tagger else backend,
+            model=self._tagger.id if self._tagger else None,
             coverage=min(1.0, length_s / clip.duration_s),
             tracks={
                 "voice_probability": probability,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analyzers.clip import AUDIO_HZ, Clip
 from analyzers.common.spectra import HOP, HOP_S
+from analyzers.common.transformers_models import AudioClassifier, half_fetched
 from analyzers.common.voice import voice_regions_of
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
+from analyzers.sound.audio_tags import tagged_events
+from analyzers.weights import installed
 
 NEAR_SPEECH_S = 0.2
 """Breath and plosives lie outside of what the voice detector marks."""
@@ -38,6 +41,10 @@ class SoundEffects(Analyzer):
     said about what it was. No confidence. data: rise_db (mean rise of the bands at the onset), level_dbfs (loudest 50
     ms), centroid_hz, over ("music_like", "noise_like", "sound"), from_beat_s (distance to the nearest beat; None
     without beats).
+    With the model audio_events (AST, Gong et al. 2021, arXiv:2104.01778; classes of AudioSet) the 24 loudest are also
+    named from the sound around them (0.5 s before to 1.5 s after, so that neighbours blur): data: kind (the most likely
+    class from 0.2 on that is not speech, music or silence; None if there is none), tags (up to 5 classes from 0.1 on,
+    each with its own probability); confidence: that of the kind.
     Summary: effects, effects_per_minute, onsets, onsets_in_speech, onsets_on_beats.
 
     Empty result: no onset is left, or the track is silent.
@@ -51,9 +58,14 @@ class SoundEffects(Analyzer):
         lane="gpu_worker_3",
         needs={Need.AUDIO},
         after=("audio_analysis", "audio_environment"),
-        gives="sudden sounds beside speech and beats, with strength",
+        weights=("audio_events",),
+        gives="sudden sounds beside speech and beats, with strength; with weights what they may be",
     )
     min_level_dbfs: float = -45.0
+
+    def load(self) -> None:
+        there = installed("audio_events")
+        self._tagger = AudioClassifier.load("audio_events", self.spec.lane) if there else None
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         backend = "spectral flux of audio_analysis, silero-vad regions of audio_environment"
@@ -84,7 +96,7 @@ class SoundEffects(Analyzer):
             }
             label = "transient" if length_s <= TRANSIENT_S else "sustained"
             segments.append(Segment(round(float(onset_s), 3), round(end_s, 3), label, data=data))
-        return Analysis(
+        found = Analysis(
             segments=segments,
             summary={
                 "effects": len(segments),
@@ -92,11 +104,16 @@ class SoundEffects(Analyzer):
                 "onsets": len(onsets_s),
                 "onsets_in_speech": int(spoken.sum()),
                 "onsets_on_beats": int((on_grid & ~spoken).sum()),
+                **half_fetched("audio_events"),
             },
             backend=backend,
             reason=None if segments else "no sudden sound stands out beside speech and beats",
             coverage=measured.coverage,
         )
+        if self._tagger is None or not segments:
+            return found
+        named = tagged_events(self._tagger, audio, segments)
+        return replace(found, segments=named, backend=f"AST; {backend}", model=self._tagger.id)
 
 
 def in_stretches(times_s: np.ndarray, stretches_s: list[tuple[float, float]], margin_s: float) -> np.ndarray:
