@@ -10,6 +10,8 @@ from analyzers.contract import Analyzer
 from analyzers.errors import UnknownAnalyzer
 
 CATALOGUE: dict[str, str] = {
+    "qwen2_vl_temporal": "analyzers.language.qwen2_vl_temporal:Qwen2VlTemporal",
+    "object_detection": "analyzers.vision.object_detection:ObjectDetection",
     "cut_analysis": "analyzers.vision.cut_analysis:CutAnalysis",
     "camera_analysis": "analyzers.vision.camera_analysis:CameraAnalysis",
     "visual_effects": "analyzers.vision.visual_effects:VisualEffects",

@@ -16,6 +16,8 @@ Examples:
   tiktok-assets watch @user
   tiktok-assets refresh --dry-run
   tiktok-assets status
+  tiktok-assets library
+  tiktok-assets export clip.mp4 --format vtt
   tiktok-assets weights list
   tiktok-assets doctor
 """
@@ -113,6 +115,40 @@ def verify_weights(names: tuple[str, ...]) -> None:
     from tiktok_assets import weights
 
     sys.exit(weights.verify_weights(names))
+
+
+@main.command(epilog="\b\nExample:\n  tiktok-assets library\n")
+def library() -> None:
+    """Bring the tables and the page over all videos up to date, and say where they are.
+
+    docs/library.md shows how to query the tables. Exit code 1 if a report could not be read.
+    """
+    from tiktok_assets.library import print_library
+
+    sys.exit(print_library())
+
+
+@main.command(
+    epilog="\b\nExamples:\n  tiktok-assets export clip.mp4 --format vtt\n"
+    "  tiktok-assets export tiktok-7234567890123456789 --format coco --out boxes\n"
+)
+@click.argument("video", metavar="VIDEO")
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(["vtt", "srt", "chapters", "csv", "coco"]),
+    help="vtt, srt: what was said and shown; chapters: scenes as WebVTT; csv: segments; coco: boxes.",
+)
+@click.option("--out", default=".", metavar="DIR", help="Where the files go; here by default.")
+def export(video: str, form: str, out: str) -> None:
+    """Write results of an analyzed VIDEO (its key, file or URL) in a form that other tools read.
+
+    Exit code 1 if there is nothing to write; says why.
+    """
+    from tiktok_assets.exports import export_video
+
+    sys.exit(export_video(video, form, out))
 
 
 @main.command(epilog="\b\nExample:\n  tiktok-assets doctor\n")

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from tiktok_assets.assets.analyses import ANALYSES
+from tiktok_assets.assets.library import library, library_job, update_library_schedule
 from tiktok_assets.assets.media import decode
 from tiktok_assets.assets.raw_video import raw_video
 from tiktok_assets.assets.report import report
@@ -15,9 +16,9 @@ from tiktok_assets.faster_start import keep_migration_scripts
 keep_migration_scripts()
 
 defs = dg.Definitions(
-    assets=[raw_video, decode, *ANALYSES, report, *WEIGHTS, status],
-    jobs=[analyze, status_job, prune_cache_job],
+    assets=[raw_video, decode, *ANALYSES, report, library, *WEIGHTS, status],
+    jobs=[analyze, library_job, status_job, prune_cache_job],
     sensors=SENSORS,
-    schedules=SCHEDULES,
+    schedules=[*SCHEDULES, update_library_schedule],
     executor=gpu_tagged_executor,
 )

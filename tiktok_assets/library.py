@@ -232,3 +232,20 @@ def _write_page(store: Store) -> None:
     )
     with written_atomically(library_page(store)) as file:
         file.write(html)
+
+
+def print_library() -> int:
+    """`tiktok-assets library`: update, and say what was done and where it is; returns the exit code."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    out = Console(soft_wrap=True, highlight=False)
+    done = update_library(Store.from_environment())
+    out.print(
+        f"{done.videos} video(s): {done.added} added, {done.changed} changed, {done.removed} removed"
+        f" in {done.seconds:.1f} s\n  {escape(str(done.page))}\n"
+        f"  {escape(str(done.page.parent))}/ with the tables {', '.join(COLUMNS)}"
+    )
+    for folder, why in done.unreadable.items():
+        out.print(f"[red]✗[/red] {folder} is left out: its report cannot be read: {escape(why)}")
+    return 1 if done.unreadable else 0

@@ -17,6 +17,19 @@ from tiktok_assets.instance import local_instance
 from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.store import Store, VideoFolder
 
+TITLES: dict[State, str] = {
+    "ok": "ok",
+    "no_signal": "nothing",
+    "missing": "missing",
+    "stale": "stale",
+    "weights_missing": "weights",
+    "upstream_missing": "upstream",
+    "failed": "failed",
+}
+"""Heads of the columns, short enough for a terminal."""
+
+WIDTH_CHARACTERS = 100
+
 TIMED_REPORTS = 100
 """Seconds per analyzer come from so many of the newest reports; opening all would take minutes."""
 
@@ -118,6 +131,7 @@ def print_status(assets: Sequence[str], states: Sequence[str], since: datetime |
     with local_instance() as instance:
         keys = list(instance.get_dynamic_partitions(VIDEOS))
     console = Console(soft_wrap=True, highlight=False)
+    console.width = max(console.width, WIDTH_CHARACTERS)
     if unknown := [name for name in assets if name not in PER_VIDEO]:
         console.print(f"There is no asset {unknown[0]}. There are: {', '.join(PER_VIDEO)}.", markup=False)
         return 2
@@ -134,8 +148,8 @@ def print_status(assets: Sequence[str], states: Sequence[str], since: datetime |
 def _print_matrix(console: Console, store: Store, found: Status) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("asset", no_wrap=True, min_width=max(map(len, PER_VIDEO)))
-    for name in (*STATES, "success"):
-        table.add_column(name.replace("_", " "), justify="right", min_width=4)
+    for title in (*TITLES.values(), "success"):
+        table.add_column(title, justify="right", no_wrap=True)
     for asset, counter in found.counts.items():
         rate = found.success_rate(asset)
         cells = [str(counter[name]) if counter[name] else "·" for name in STATES]
@@ -150,10 +164,8 @@ def _print_matrix(console: Console, store: Store, found: Status) -> None:
 
 def markdown(found: Status) -> str:
     """The matrix as a Markdown table, for Dagster's UI."""
-    lines = [
-        f"| asset | {' | '.join(s.replace('_', ' ') for s in STATES)} | success |",
-        "|---" * (len(STATES) + 2) + "|",
-    ]
+    titles = " | ".join(TITLES[s] for s in STATES)
+    lines = [f"| asset | {titles} | success |", "|---" * (len(STATES) + 2) + "|"]
     for asset, counter in found.counts.items():
         rate = found.success_rate(asset)
         cells = " | ".join(str(counter[name] or "·") for name in STATES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -54,7 +55,10 @@ class _Model:
             # transformers fills up what a checkpoint lacks with random numbers, and only warns.
             if lacking := sorted(report["missing_keys"]):
                 raise AnalysisError(f"another kind of model: it has no {lacking[0]} (and lacks {len(lacking)} in all)")
-            processor = processor_class.from_pretrained(folder, local_files_only=True)
+            with warnings.catch_warnings():
+                # AST was trained with mel filters of which one is empty; transformers warns of it every time.
+                warnings.filterwarnings("ignore", message="At least one mel filter")
+                processor = processor_class.from_pretrained(folder, local_files_only=True)
         return cls(revision_of(name), network.eval().to(device), processor, device)
 
     def _rows(self, items: Sequence[Any], prepare: Any, forward: Any) -> np.ndarray:
@@ -181,7 +185,7 @@ class ImageText(_Model):
             pictures: from `embed_pictures`.
             pairs: opposite texts.
         """
-        scale = float(self.network.logit_scale.exp())
+        scale = float(self.network.logit_scale.detach().exp())
         texts = self.embed_texts([text for pair in pairs for text in pair])
         logits = scale * (pictures @ texts.T).reshape(len(pictures), len(pairs), 2)
         return softmax(logits)[..., 0]

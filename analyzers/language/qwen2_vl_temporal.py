@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from analyzers.errors import AnalysisError
 from analyzers.weights import installed, loading, require, revision_of
 
 MODEL = "vision_language"
+BATCH = {"cpu": 1, "gpu": 8}
+"""Windows at once. On a CPU larger batches are not faster."""
 SHORTEST_WINDOW_S = 0.5
 """A rest at the end that is shorter belongs to the window before."""
 GRID_PX = 28
@@ -48,9 +51,9 @@ class Qwen2VlTemporal(Analyzer):
 
     Qwen2-VL-7B-Instruct (Wang et al. 2024, arXiv:2409.12191; Apache-2.0) through the transformers library, or any
     other image-text-to-text model in its format, named by TIKTOK_ASSETS_VISION_LANGUAGE_MODEL. Decoding is greedy, so
-    that the same pictures give the same words, and ends after 64 tokens. Pictures are shrunk to at most 280 x 504 px:
-    180 visual tokens for each two of them, and the text is no better for more. Windows are described in batches, and
-    the next batch is prepared while one is computed.
+    that the same pictures give the same words, and ends after 64 tokens. Pictures are shrunk to at most 280 x 504 px,
+    which is 180 visual tokens for each two of them. Windows are described in batches, and the next batch is prepared
+    while one is computed.
 
     Segments: one per window. label "description", or "no_description" where the model wrote nothing. data: `text`
     (English, None where it wrote nothing), `tokens` (written), `truncated` (it was cut off at the limit),
@@ -82,8 +85,6 @@ class Qwen2VlTemporal(Analyzer):
     max_frame_px: int = 280 * 504
     """Area of a picture as the model sees it."""
     max_tokens: int = 64
-    windows_at_once: int = 8
-    """On a GPU; the CPU takes one after the other."""
     prompt: str = (
         "These are pictures from two seconds of a video. Say in one sentence what happens: who is seen, what they do, "
         "and where. Say only what is visible."
@@ -127,7 +128,7 @@ class Qwen2VlTemporal(Analyzer):
         def prepare(part: Sequence[Window]) -> Any:
             return self._tensors([shrunk(clip.frames, w.picks, size_px) for w in part])
 
-        at_once = 1 if self._device == "cpu" else self.windows_at_once
+        at_once = BATCH["cpu" if self._device == "cpu" else "gpu"]
         described = list(in_batches(windows, at_once, prepare, self._generate))
         about = {"backend": self._backend, "model": self._model_id}
         if not any(d.text for d in described):
@@ -216,7 +217,7 @@ def windows_of(times_s: np.ndarray, end_s: float, window_s: float, pictures: int
     count = max(1, math.ceil((end_s - SHORTEST_WINDOW_S) / window_s))
     edges = [*(i * window_s for i in range(count)), end_s]
     windows = []
-    for start_s, stop_s in zip(edges, edges[1:], strict=False):
+    for start_s, stop_s in pairwise(edges):
         first, last = (int(i) for i in np.searchsorted(times_s, [start_s, stop_s]))
         if first == last:
             first = max(0, last - 1)

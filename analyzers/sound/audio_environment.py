@@ -49,10 +49,10 @@ class AudioEnvironment(Analyzer):
     Summary: silence_share, speech_share, music_like_share, noise_like_share, sound_share (0-1 of the track), speech_s,
     main (label with the largest share), speech_to_background_db (level in speech regions minus level of what sounds
     between them; None without speech, or with less than 0.3 s between).
-    With the model audio_events (AST, Gong et al. 2021, arXiv:2104.01778; classes of AudioSet) also "tags", one per 10 s:
-    data: tags, up to 5 of the 527 classes with a probability of 0.1 and more, each with its own probability, for many
-    sound at once (none of them: an empty dict); confidence: the largest. Summary then: tags (mean over time, of those
-    that some window has). They are the model's words; nothing of them is told from levels.
+    With the model audio_events (AST, Gong et al. 2021, arXiv:2104.01778; classes of AudioSet) also "tags" for each
+    10 s. data: tags, up to 5 of the 527 classes with a probability of 0.1 and more, each with its own probability, for
+    many sound at once (an empty dict if there are none); confidence: the largest. Summary then: tags (mean over time,
+    of those that some window has). They are the model's words; nothing of them is told from levels.
     Tracks: voice_probability (each 32 ms), tuned (each 0.5 s), with their times.
 
     Empty result: only for a track without samples.

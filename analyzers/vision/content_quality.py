@@ -1,4 +1,4 @@
-"""Technical quality of the pictures: sharpness, exposure, contrast, noise, blockiness. Aesthetics need weights."""
+"""Technical quality of the pictures: sharpness, exposure, contrast, noise, blockiness; with weights, looks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from analyzers.clip import Clip
+from analyzers.common.transformers_models import ImageText, half_fetched
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 from analyzers.vision.color_analysis import content_rows_and_columns
+from analyzers.weights import installed
 
 CLIPPED_DARK, CLIPPED_BRIGHT = 2, 253
 """8-bit luma that shows no detail any more."""
+LOOKED_AT = (1 / 12, 1 / 2, 11 / 12)
+"""Where in a shot the pictures for the aesthetic values are taken, as shares of its length."""
 BLOCK_PX = 8
 PATCH_PX = 16
 
@@ -35,15 +39,20 @@ class ContentQuality(Analyzer):
 
     Segments: one per shot; label "clean" or "flawed"; data: the values above (those at native size None for shots that
     were not read), technical_problems (list of "blurred", "dark", "overexposed", "low_contrast", "noisy", "blocky"),
-    aesthetic_score (None: it needs weights). Confidence: none.
+    aesthetic_score (None without the model image_text). Confidence: none.
     Summary: medians over the shots, technical_problems of half of the time or more, technical_width_px,
     technical_height_px, technical_fps, aesthetic_score.
+    With the model (CLIP ViT-B/32, Radford et al. 2021) three pictures of each shot are compared with pairs of
+    opposite texts, after CLIP-IQA (Wang, Chan and Loy, AAAI 2023): aesthetic_score, aesthetic_quality,
+    aesthetic_natural, aesthetic_calm (0-1; how much rather a picture fits the first text of a pair in `PROMPTS`; mean
+    over its pictures). Summary: their means over time, and aesthetic_prompts, the pairs. They say nothing technical.
     Tracks: technical_brightness, technical_contrast; quality_times_s.
 
     Never empty for a clip with pictures.
     What it gets wrong: it cannot tell a dark or soft style from a mistake; fog, sky and skin look blurred, rain and
     gravel look noisy; noise that the encoder took out is not seen; the first picture of a shot is often encoded better
-    than those after it.
+    than those after it. The aesthetic values order pictures of one video; by themselves they mean little, and share the
+    tastes of the captions that CLIP learned from.
     """
 
     spec = AnalyzerSpec(
@@ -52,7 +61,8 @@ class ContentQuality(Analyzer):
         lane="gpu_worker_3",
         needs={Need.FRAMES, Need.PICTURES},
         uses=("cut_analysis",),
-        gives="sharpness, exposure, contrast, noise and blockiness of each shot",
+        weights=("image_text",),
+        gives="sharpness, exposure, contrast, noise and blockiness of each shot; with weights how it looks",
     )
     native_pictures: int = 5
     sample_hz: float = 2.0
@@ -66,19 +76,22 @@ class ContentQuality(Analyzer):
     def load(self) -> None:
         import cv2  # noqa: F401
 
+        self._clip = ImageText.load("image_text", self.spec.lane) if installed("image_text") else None
+
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         import cv2
 
         shots = _shots(clip, results.get("cut_analysis"))
         times_s, tones = self._tones(clip)
         native = self._native(clip, shots)
+        looks = aesthetics(clip, shots, self._clip) if self._clip else [{} for _ in shots]
         segments = []
         for i, (start_s, end_s) in enumerate(shots):
             inside = (times_s >= start_s) & (times_s < end_s)
             if not inside.any():  # a shot between two samples
                 inside[np.abs(times_s - (start_s + end_s) / 2).argmin()] = True
             data = {name: round(float(np.median(values[inside])), 4) for name, values in tones.items()} | native[i]
-            data |= {"technical_problems": self.problems(data), "aesthetic_score": None}
+            data |= {"technical_problems": self.problems(data), "aesthetic_score": None} | looks[i]
             label = "flawed" if data["technical_problems"] else "clean"
             segments.append(Segment(start_s, end_s, label, data=data))
         return Analysis(
@@ -89,8 +102,10 @@ class ContentQuality(Analyzer):
                 "technical_height_px": clip.height,
                 "technical_fps": round(clip.fps, 3),
                 "aesthetic_score": None,
-            },
+            }
+            | (_mean_looks(shots, looks) if self._clip else half_fetched("image_text")),
             backend=f"blur effect, noise and blockiness measures (OpenCV {cv2.__version__})",
+            model=self._clip.id if self._clip else None,
             tracks={
                 "quality_times_s": times_s,
                 "technical_brightness": tones["technical_brightness"],
@@ -152,6 +167,30 @@ class ContentQuality(Analyzer):
                 )
             )
         return found
+
+
+PROMPTS = {
+    "aesthetic_score": ("Beautiful photo.", "Ugly photo."),
+    "aesthetic_quality": ("Good photo.", "Bad photo."),
+    "aesthetic_natural": ("Natural photo.", "Synthetic photo."),
+    "aesthetic_calm": ("Relaxing photo.", "Stressful photo."),
+}
+"""Pairs of opposite texts, in the form that CLIP-IQA gives them."""
+
+
+def aesthetics(clip: Clip, shots: Sequence[tuple[float, float]], model: ImageText) -> list[dict[str, float]]:
+    """For each shot, how much rather its pictures fit the first text of each pair in `PROMPTS`, 0-1."""
+    times_s = [a + share * (b - a) for a, b in shots for share in LOOKED_AT]
+    frames = np.abs(np.asarray(clip.frame_times_s)[None] - np.array(times_s)[:, None]).argmin(axis=1)
+    shares = model.prefers(model.embed_pictures([clip.frames[i] for i in frames]), list(PROMPTS.values()))
+    means = shares.reshape(len(shots), len(LOOKED_AT), len(PROMPTS)).mean(axis=1)
+    return [{name: round(float(v), 4) for name, v in zip(PROMPTS, row, strict=True)} for row in means]
+
+
+def _mean_looks(shots: Sequence[tuple[float, float]], looks: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    lengths_s = [max(b - a, 1e-3) for a, b in shots]
+    means = {n: round(float(np.average([look[n] for look in looks], weights=lengths_s)), 4) for n in PROMPTS}
+    return means | {"aesthetic_prompts": {name: list(pair) for name, pair in PROMPTS.items()}}
 
 
 NATIVE = ("technical_sharpness", "technical_noise_levels", "technical_blockiness")

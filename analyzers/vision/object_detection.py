@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from analyzers.common.tracks import (
 from analyzers.common.transformers_models import half_fetched
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Box, Need, Segment
 from analyzers.errors import AnalysisError
-from analyzers.weights import REGISTRY, installed, loading, revision_of, weights_root
+from analyzers.weights import REGISTRY, installed, loading, revision_of
 
 LARGE, NANO = "yolo_detection_large", "yolo_detection_nano"
 BATCH = {"cpu": 4, "gpu": 32}
@@ -83,7 +84,9 @@ class ObjectDetection(Analyzer):
     """What the model sees; it was trained at this size."""
 
     def load(self) -> None:
-        os.environ.setdefault("YOLO_CONFIG_DIR", str(weights_root() / ".ultralytics"))
+        # It keeps a settings file, by default in the user's home.
+        os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
+        os.environ.setdefault("YOLO_VERBOSE", "false")
         self._device = device_of(self.spec.lane)
         self._name = chosen_model(self._device)
         self._model_id = revision_of(self._name)
@@ -149,7 +152,7 @@ class ObjectDetection(Analyzer):
             imgsz=self.long_side_px,
             conf=self.min_score,
             agnostic_nms=True,  # one thing is not a car and a truck at once
-            half=self._device != "cpu",
+            quantize=None if self._device == "cpu" else 16,
             device=self._device,
             verbose=False,
         )

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzers.clip import Clip
+from analyzers.common.transformers_models import ImageText, half_fetched
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
+from analyzers.weights import installed
 
 LIGHTNESS_BINS, COLOR_BINS = 8, 12
 """Bins of L and of a and b each. Colour counts in finer steps than lightness, which changes with the angle."""
 LAYOUT_CELLS = 6
 PICTURES_AT = (0.15, 0.5, 0.85)
 """Where in a shot its pictures are taken, as shares of its length."""
+UNLIKE_COSINE = 0.5
+"""CLIP's pictures all lie in one cone: those of different things have about this cosine. Not measured here."""
 BLACK_L = 20
 """OpenCV's 8-bit L* (0-255) up to which a pixel counts as black."""
 
@@ -28,6 +32,10 @@ class SceneSegmentation(Analyzer):
     pictures do: by the Hellinger distance of histograms, or by the correlation of grids, which finds the same framing
     under another light. A shot that looks like one of the last few links all between into one scene (overlapping links,
     Hanjalic et al., "Automated High-Level Movie Segmentation", IEEE TCSVT 1999), as two people who talk in turns do.
+
+    With the model image_text (CLIP ViT-B/32, Radford et al. 2021) likeness is that of its embeddings instead: the
+    cosine of the most alike pictures, 0.5 and below (pictures of different things) as 0, 1 as 1. It goes by what is in
+    the pictures rather than by their colours.
 
     Segments, by start; label "scene". data: scene (0, 1, ... in order), shots (their indices in cut_analysis), look
     (number of the look; scenes with the same number look alike, wherever they stand), likeness_to_previous (0-1, of the
@@ -44,8 +52,9 @@ class SceneSegmentation(Analyzer):
         name="scene_segmentation",
         version="1",
         lane="gpu_worker_3",
-        needs={Need.THUMBS},
+        needs={Need.THUMBS, Need.FRAMES},
         after=("cut_analysis",),
+        weights=("image_text",),
         gives="visual scenes: shots that look alike; which looks return",
     )
     alike: float = 0.6
@@ -56,10 +65,14 @@ class SceneSegmentation(Analyzer):
     def load(self) -> None:
         import cv2  # noqa: F401
 
+        self._clip = ImageText.load("image_text", self.spec.lane) if installed("image_text") else None
+
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         shots = [s for s in results["cut_analysis"].segments if s.label == "shot"]
-        looks = [describe(clip.thumbs, s.data["start_frame"], s.data["end_frame"]) for s in shots]
-        likeness = likeness_of(looks)
+        if self._clip:
+            likeness = embedded_likeness(clip, shots, self._clip)
+        else:
+            likeness = likeness_of([describe(clip.thumbs, s.data["start_frame"], s.data["end_frame"]) for s in shots])
         starts = self._scene_starts(shots, likeness)
         scenes = [list(range(a, b)) for a, b in zip(starts, [*starts[1:], len(shots)], strict=True)]
         look_of = _looks(scenes, likeness, self.alike)
@@ -81,8 +94,12 @@ class SceneSegmentation(Analyzer):
                 "looks": len(set(look_of)),
                 "returns": len(scenes) - len(set(look_of)),
                 "mean_scene_s": round(float(np.mean([s.end_s - s.start_s for s in segments])), 3),
+                **half_fetched("image_text"),
             },
-            backend="CIELAB histograms and layout of shots (numpy, OpenCV)",
+            backend="CLIP embeddings of shots"
+            if self._clip
+            else "CIELAB histograms and layout of shots (numpy, OpenCV)",
+            model=self._clip.id if self._clip else None,
         )
 
     def _scene_starts(self, shots: Sequence[Segment], likeness: np.ndarray) -> list[int]:
@@ -154,6 +171,18 @@ def likeness_of(looks: Sequence[ShotLook]) -> np.ndarray:
     # The same layout without any of the same colours is chance: many pictures are light above and dark below.
     both = np.maximum(colors, np.minimum(layout**2, colors + 0.25))
     likeness = both.reshape(shots, pictures, shots, pictures).max(axis=(1, 3)).clip(0, 1)
+    np.fill_diagonal(likeness, 1.0)
+    return likeness
+
+
+def embedded_likeness(clip: Clip, shots: Sequence[Segment], model: ImageText) -> np.ndarray:
+    """As `likeness_of`, from embeddings of the pictures of `clip.frames` nearest to `PICTURES_AT` of each shot."""
+    times_s = np.array([s.start_s + share * (s.end_s - s.start_s) for s in shots for share in PICTURES_AT])
+    frames = np.abs(np.asarray(clip.frame_times_s)[None] - times_s[:, None]).argmin(axis=1)
+    vectors = model.embed_pictures([clip.frames[i] for i in frames])
+    cosines = vectors @ vectors.T
+    parts = cosines.reshape(len(shots), len(PICTURES_AT), len(shots), len(PICTURES_AT))
+    likeness = ((parts.max(axis=(1, 3)) - UNLIKE_COSINE) / (1 - UNLIKE_COSINE)).clip(0, 1)
     np.fill_diagonal(likeness, 1.0)
     return likeness
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from analyzers.clip import Clip
 from analyzers.common.languages import language_of
 from analyzers.common.text_evidence import Stay, overlay_evidence, strokes_in_place
+from analyzers.common.text_readers import chosen_ocr, load_reader
 from analyzers.common.text_tracks import (
     SAME_PATCH,
     Reading,
@@ -69,7 +70,8 @@ class TextOverlay(Analyzer):
     a text was lost, not at all where the picture did not change. Between detections a text counts as there while the
     strokes at its place stay alike (normalised correlation weighted by steepness). It is read when it is new and again
     each second while it looks different or is a number; the reading with most weight wins. Start and end are then
-    refined to the picture on the small brightness pictures where the text is large enough to be seen there.
+    refined to the picture on the small brightness pictures where the text is large enough to be seen there. With
+    TIKTOK_ASSETS_OCR=easyocr, EasyOCR (Apache-2.0) detects and reads instead, which asks for its weights and a GPU.
 
     Segments, one per text line: `label` is "overlay" (lies on the picture), "scene_text" (moves with the scene) or
     "text" (cannot be told: too little moved). `confidence` is the recogniser's score of the reading, `box` where it was
@@ -92,21 +94,18 @@ class TextOverlay(Analyzer):
         version="1",
         lane="gpu_worker_1",
         needs={Need.FRAMES, Need.LUMA},
+        weights=("easyocr_de_en",),
         gives="text, language, overlay or lettering in the scene, from-to",
     )
     min_score: float = 0.8
+    ocr: str = field(default_factory=chosen_ocr)
+    """"rapidocr" or "easyocr"."""
 
     def load(self) -> None:
-        from rapidocr import RapidOCR
-
-        threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
-        limits = {"Det.limit_type": "max", "Det.limit_side_len": FINE_PX}
-        self._engine = RapidOCR(params={"Global.log_level": "critical", **limits, **threads})
+        self._reader = load_reader(self.ocr, self.spec.lane, FINE_PX)
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
-        from importlib.metadata import version
-
-        backend = f"RapidOCR {version('rapidocr')}"
+        backend = self._reader.backend
         if min(clip.frames.shape[1:3]) < MIN_SIDE_PX:
             return Analysis.nothing("the picture is too small to hold text", backend=backend)
         tracks, detections = self._follow(clip)
@@ -121,7 +120,7 @@ class TextOverlay(Analyzer):
         summary["overlays"] = sum(s.label == "overlay" for s in segments)
         languages = [language_of(text) or "unknown" for text in words.values()]
         summary["languages"] = {name: languages.count(name) for name in sorted(set(languages))}
-        return Analysis(segments, summary, backend, model="PP-OCRv6 small, bundled")
+        return Analysis(segments, summary, backend, model=self._reader.model)
 
     def _follow(self, clip: Clip) -> tuple[list[TextTrack], int]:
         """All that looks like text, over the pictures of the clip, and in how many of them it was looked for."""
@@ -163,10 +162,7 @@ class TextOverlay(Analyzer):
 
         factor = min(1.0, long_side_px / max(picture.shape[:2]))
         small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else picture
-        bgr = np.ascontiguousarray(small[..., ::-1])
-        # the flags stay as they were in the call before unless all are given
-        found = self._engine(bgr, use_det=True, use_cls=False, use_rec=False)
-        return [] if found.boxes is None else [np.asarray(q, np.float32) / factor for q in found.boxes]
+        return [quad / np.float32(factor) for quad in self._reader.detect(np.ascontiguousarray(small[..., ::-1]))]
 
     def _match(
         self,
@@ -230,8 +226,7 @@ class TextOverlay(Analyzer):
     def _recognise(self, crop: np.ndarray) -> tuple[str, float]:
         if min(crop.shape[:2]) < 4:
             return "", 0.0
-        read = self._engine(np.ascontiguousarray(crop), use_det=False, use_cls=False, use_rec=True)
-        return (read.txts[0].strip(), round(float(read.scores[0]), 4)) if read.txts else ("", 0.0)
+        return self._reader.recognise(np.ascontiguousarray(crop))
 
     def _reads(self, track: TextTrack) -> bool:
         return track.best.score >= self.min_score and len(plain(track.best.text)) >= 2

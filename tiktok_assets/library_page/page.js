@@ -284,7 +284,7 @@
     const thumb = cell("thumb", "");
     thumb.classList.add("thumb");
     if (get("thumbnail")) thumb.append(element("img", { src: `${folder}/thumbnail.jpg`, alt: "", decoding: "async" }));
-    const link = element("a", { href: `${folder}/report.html` }, element("bdi", {}, get("title")));
+    const link = element("a", { href: `${folder}/report.html`, title: get("title") }, element("bdi", {}, get("title")));
     const under = element("div", { className: "under" }, element("bdi", {}, get("uploader") ?? get("folder")));
     const cuts = get("cuts_per_minute"), total = get("total_analyzers"), good = get("successful_analyzers");
     const meter = element("i", { className: good / total < 0.9 ? "meter bad" : "meter" });

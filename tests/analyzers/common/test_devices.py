@@ -1,0 +1,91 @@
+"""Batches that shrink where memory runs out; devices of lanes are tested with the executor in test_definitions.py."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from analyzers.common.devices import device_of, in_batches, is_out_of_memory, require_memory
+from analyzers.errors import AnalysisError
+
+
+def doubled(fits, tried):
+    def compute(batch):
+        tried.append(list(batch))
+        if len(batch) > fits:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return [2 * i for i in batch]
+
+    return compute
+
+
+@pytest.mark.parametrize(
+    ("size", "fits", "tried"),
+    [
+        (3, 9, [[0, 1, 2], [3, 4, 5], [6]]),
+        (9, 9, [[0, 1, 2, 3, 4, 5, 6]]),
+        (4, 2, [[0, 1, 2, 3], [0, 1], [2, 3], [4, 5], [6]]),
+        (7, 1, [[0, 1, 2, 3, 4, 5, 6], [0, 1, 2], [0], [1], [2], [3], [4], [5], [6]]),
+    ],
+)
+def test_results_are_in_order_whatever_fits(size, fits, tried):
+    seen = []
+    assert list(in_batches(range(7), size, list, doubled(fits, seen))) == [0, 2, 4, 6, 8, 10, 12]
+    assert seen == tried
+
+
+def test_nothing_to_do_is_nothing():
+    assert list(in_batches([], 4, list, doubled(4, []))) == []
+
+
+def test_one_that_does_not_fit_is_a_clear_error():
+    with pytest.raises(AnalysisError, match="out of memory even with one item"):
+        list(in_batches(range(3), 2, list, doubled(0, [])))
+
+
+def test_other_errors_are_not_hidden():
+    def broken(batch):
+        raise ValueError("shape")
+
+    with pytest.raises(ValueError, match="shape"):
+        list(in_batches(range(3), 2, list, broken))
+    with pytest.raises(ValueError, match="shape"):
+        list(in_batches(range(3), 2, broken, list))
+
+
+def test_the_next_batch_is_prepared_while_one_is_computed():
+    second_is_ready = threading.Event()
+
+    def prepare(batch):
+        if 2 in batch:
+            second_is_ready.set()
+        return list(batch)
+
+    def compute(batch):
+        assert second_is_ready.wait(10), "the second batch was not prepared during the first"
+        return batch
+
+    assert list(in_batches(range(4), 2, prepare, compute)) == [0, 1, 2, 3]
+
+
+def test_memory_that_ran_out_is_told_from_other_errors():
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert not is_out_of_memory(RuntimeError("size mismatch"))
+
+
+def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded():
+    require_memory("cpu", 1000, "a small one")
+    with pytest.raises(AnalysisError, match=r"out of memory: a large one takes 1000000 GB on the CPU"):
+        require_memory("cpu", 10**15, "a large one")
+    require_memory("cuda:0", 10**15, "on a GPU running out is an error that can be caught")
+
+
+def test_a_lane_on_a_gpu_that_is_not_there_says_so(monkeypatch):
+    monkeypatch.setenv("TIKTOK_ASSETS_DEVICES", "gpu_worker_0=cuda:99,gpu_worker_1=toaster,gpu_worker_2=cpu")
+    with pytest.raises(AnalysisError, match="gpu_worker_0 is set to cuda:99, which torch does not see"):
+        device_of("gpu_worker_0")
+    with pytest.raises(AnalysisError, match="'toaster', which is no device"):
+        device_of("gpu_worker_1")
+    assert device_of("gpu_worker_2") == "cpu"
