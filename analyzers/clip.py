@@ -125,7 +125,8 @@ class Clip:
     def _array(self, name: str) -> np.ndarray:
         path = self.folder / f"{name}.npy"
         try:
-            return np.load(path, mmap_mode="r")
+            # Plain arrays over the maps: mediapipe on Python 3.12 crashes on the subclass numpy.memmap.
+            return np.asarray(np.load(path, mmap_mode="r"))
         except (OSError, ValueError) as error:
             if self.folder.exists() and (self.has_video if name != "audio" else self.has_audio):
                 raise MediaError(f"{self.file.name}: the decoded array {name} is gone; decode it again.") from error

@@ -40,7 +40,9 @@ def install_yolo(name: str = "yolo_detection_nano") -> Installed:
         for level, (box, kind) in enumerate(zip(head.cv2, head.cv3, strict=True)):
             box[-1].weight.zero_()
             box[-1].bias.zero_()
-            box[-1].bias.view(4, -1)[:, YOLO_REACH_CELLS] = 30.0  # the distance to each side, as a softmax over 16 distances
+            box[-1].bias.view(4, -1)[:, YOLO_REACH_CELLS] = (
+                30.0  # the distance to each side, as a softmax over 16 distances
+            )
             kind[-1].weight.zero_()
             kind[-1].bias.fill_(-12.0)
             if level == len(head.cv2) - 1:

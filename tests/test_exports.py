@@ -62,7 +62,7 @@ def read_cues(blocks: list[str]) -> list[Read]:
 
 
 def read_vtt(text: str) -> list[Read]:
-    """As https://www.w3.org/TR/webvtt1/#file-parsing has it: blocks between blank lines, notes left out, escapes undone."""
+    """As https://www.w3.org/TR/webvtt1/#file-parsing has it: blocks between blank lines, notes left out."""
     head, *blocks = re.split(r"\n{2,}", text.rstrip("\n"))
     assert head == "WEBVTT"
     cues = read_cues([b for b in blocks if not b.startswith("NOTE")])
@@ -78,7 +78,10 @@ def read_srt(text: str) -> list[Read]:
 
 
 def example_with_speech() -> dict[str, Any]:
-    words = [segment(0.5, 2.0, "speech", 0.9, text="Hallo & <b>tschüss</b>"), segment(3700.25, 3701.0, "speech", text="z")]
+    words = [
+        segment(0.5, 2.0, "speech", 0.9, text="Hallo & <b>tschüss</b>"),
+        segment(3700.25, 3701.0, "speech", text="z"),
+    ]
     report = example_report(video_key="sample")
     report["analyzer_results"]["speech_transcription"] = result(words)
     return report
@@ -99,7 +102,10 @@ def test_shown_text_stands_where_it_stood() -> None:
 
 def test_lines_that_come_together_are_one_cue() -> None:
     lines = [segment(1, 2, "overlay", box=(0, 0.6, 1, 0.7), text="below")]
-    lines += [segment(1, 2, "overlay", box=(0, 0.5, 1, 0.6), text="above"), segment(1, 2, "scene", text="a shop's sign")]
+    lines += [
+        segment(1, 2, "overlay", box=(0, 0.5, 1, 0.6), text="above"),
+        segment(1, 2, "scene", text="a shop's sign"),
+    ]
     cues = subtitle_cues(report_of({"text_overlay": result(lines)}), "overlay")
     assert [(c.text, c.top) for c in cues] == [("above\nbelow", 0.5)]
 

@@ -16,6 +16,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from tests.library_store import opened, put_report
 from tests.media import REPOSITORY
@@ -24,6 +25,7 @@ from tests.report.test_page import HOSTILE, everywhere
 from tiktok_assets import library as library_module
 from tiktok_assets.assets.library import library, update_library_schedule
 from tiktok_assets.automation import ANALYZE_JOB
+from tiktok_assets.cli import main
 from tiktok_assets.definitions import defs
 from tiktok_assets.library import library_page, pending_changes, read_table, update_library
 from tiktok_assets.library_tables import COLUMNS
@@ -288,6 +290,19 @@ def test_the_asset_updates_and_tells(store: Store, monkeypatch: pytest.MonkeyPat
     assert "**1 video**" in metadata["summary"].value
     assert Path(metadata["page"].value).is_file()
     assert isinstance(update_library_schedule(schedule_context), dg.SkipReason)
+
+
+def test_the_command_says_what_it_did_and_where(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIKTOK_ASSETS_DATA", str(store.root))
+    put_report(store, "a")
+    done = CliRunner().invoke(main, ["library"])
+    assert done.exit_code == 0
+    assert "1 video(s): 1 added, 0 changed, 0 removed" in done.output
+    assert str(library_page(store)) in done.output
+    put_report(store, "broken").report_json.write_text("{")
+    done = CliRunner().invoke(main, ["library"])
+    assert done.exit_code == 1
+    assert "broken is left out" in done.output
 
 
 def test_the_library_stands_beside_the_job_of_the_videos() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from tests.library_store import put_report
-from tests.media import REPOSITORY
 from tests.report.browser import PROGRAM, Browser, browser
 from tests.report.example import example_report, missing, result
 from tests.report.test_page import HOSTILE, Page, everywhere
@@ -43,10 +43,16 @@ def render(reports: Sequence[dict[str, Any]]) -> str:
 def four_videos() -> list[dict[str, Any]]:
     """Three with everything the example has, of different lengths; one of which little is known."""
     reports = [
-        example_report(video_key=f"v{i}", title=title, uploader=by, duration_s=length, created_at=f"2025-11-2{i}T00:00:00Z")
-        for i, (title, by, length) in enumerate((("Äpfel", "@anna", 12.0), ("banana", None, 75.0), ("Cherry", "@Änna", 5.5)))
+        example_report(
+            video_key=f"v{i}", title=title, uploader=by, duration_s=length, created_at=f"2025-11-2{i}T00:00:00Z"
+        )
+        for i, (title, by, length) in enumerate(
+            (("Äpfel", "@anna", 12.0), ("banana", None, 75.0), ("Cherry", "@Änna", 5.5))
+        )
     ]
-    unknown = example_report(video_key="v3", title=None, uploader=None, duration_s=None, created_at="2025-11-20T00:00:00Z")
+    unknown = example_report(
+        video_key="v3", title=None, uploader=None, duration_s=None, created_at="2025-11-20T00:00:00Z"
+    )
     unknown["metadata"] |= {"realtime_factor": None, "upload_date": None}
     unknown["analyzer_results"]["face_detection"] = missing("faces", "1 MiB")
     unknown["analyzer_results"]["text_overlay"] = result(status="failed", reason="no")
@@ -75,7 +81,7 @@ def written(tmp_path: Path) -> Callable[[str], Path]:
     def write(html: str) -> Path:
         page = tmp_path / "library" / "index.html"
         page.parent.mkdir()
-        page.write_text(html, "utf-8", "backslashreplace")
+        page.write_text(html, "utf-8")
         return page
 
     return write
@@ -102,9 +108,8 @@ def press(tab: Browser, selector: str) -> None:
 
 
 def search(tab: Browser, words: str) -> None:
-    tab.value(
-        f"(s => {{ s.value = {json.dumps(words)}; s.dispatchEvent(new Event('input')); }})(document.querySelector('#search'))"
-    )
+    tab.value(f"document.querySelector('#search').value = {json.dumps(words)}")
+    tab.value("document.querySelector('#search').dispatchEvent(new Event('input'))")
 
 
 @in_browser
@@ -112,13 +117,15 @@ def test_rows_say_what_is_known_and_link_to_the_reports(tab: Browser, tmp_path: 
     store = Store(tmp_path)
     for report in four_videos():
         put_report(store, report["metadata"]["video_key"], report)
-    (store.video("v0").path / "thumbnail.jpg").write_bytes((REPOSITORY / "samples" / "thumbnail.jpg").read_bytes())
+    Image.new("RGB", (9, 16), "teal").save(store.video("v0").path / "thumbnail.jpg")
     update_library(store)
     tab.open(library_page(store))
     assert tab.value(TITLES) == ["Cherry", "banana", "Äpfel", "v3"]
     links = tab.value("[...document.querySelectorAll('.rows a')].map(a => a.href)")
     assert links == [(store.video(f"v{i}").path / "report.html").as_uri() for i in (2, 1, 0, 3)]
-    cells = tab.value("[...document.querySelectorAll('.rows .row')].map(r => [...r.children].map(c => c.innerText.trim()))")
+    cells = tab.value(
+        "[...document.querySelectorAll('.rows .row')].map(r => [...r.children].map(c => c.innerText.trim()))"
+    )
     assert cells[1][4] == "1:15"
     assert cells[2][4:8] == ["12 s", "25", "1", "3"]
     assert cells[3][3:8] == ["–", "–", "25", "–", "–"]
@@ -183,16 +190,16 @@ def test_ten_thousand_videos_are_there_and_few_are_drawn(tab: Browser, large: Pa
     places = tab.value("[...document.querySelectorAll('.rows .row')].map(r => +r.getAttribute('aria-rowindex'))")
     assert places == list(range(places[0], 10_002))
     search(tab, "video 77")
-    assert tab.value(COUNT) == "111 of 10000 videos"
+    assert tab.value(COUNT) == f"{sum('77' in str(i) for i in range(10_000))} of 10000 videos"
     assert tab.value("document.querySelector('#main').getBoundingClientRect().top") >= -1
     press(tab, "[data-sort=duration] button")
-    assert tab.value(TITLES)[0] == "Video 7799"
+    assert tab.value(TITLES)[0] == "Video 9977"
 
 
 @in_browser
 def test_the_keyboard_reaches_every_video(tab: Browser, large: Path) -> None:
     tab.open(large)
-    tab.press("/")
+    tab.call("Input.dispatchKeyEvent", type="keyDown", key="/", text="/")
     assert tab.value("document.activeElement.id") == "search"
     tab.press("ArrowDown")
     assert tab.value(FOCUSED) == "2"
@@ -237,12 +244,12 @@ def test_nothing_hostile_runs(tab: Browser, written: Callable[[str], Path], text
     report["metadata"] |= {"upload_date": "20251121", "webpage_url": text}
     tab.open(written(render([report, example_report(video_key="other")])))
     assert tab.value("document.querySelectorAll('.rows .row').length") == 2
+    assert tab.value("Math.max(...[...document.querySelectorAll('.rows .row')].map(r => r.offsetHeight))") == 60
     search(tab, text[:30])
     press(tab, "[data-sort=title] button")
     assert tab.value("window.harmed") is None
     assert tab.value("document.querySelectorAll('iframe, img, script:not(#data)').length") == 1
     assert tab.value("document.documentElement.scrollWidth") <= 1400
-    assert tab.value("Math.max(...[...document.querySelectorAll('.rows .row')].map(r => r.offsetHeight))") == 60
 
 
 @in_browser

@@ -129,6 +129,7 @@ class _Batch:
             for asset, outcome in kept.items():
                 self._show(video, asset, Result(outcome, {"kept": "current"}))
             return
+        made_by = versions()  # asked before the work: a model may be installed meanwhile
         mark = _Mark(video.path / "outcomes" / f".{self.assets[0]}.running", self.run_id)
         crash = mark.crash()
         if crash is not None and (crash.timed_out or crash.count > CRASHES_ALLOWED):
@@ -137,7 +138,7 @@ class _Batch:
             with mark.guarding(limit_s, crash.count if crash else 0):
                 results = work(video)
         for asset in self.assets:
-            self._record(video, asset, results[asset])
+            self._record(video, asset, results[asset], made_by[asset])
         mark.remove()
 
     def _kept(self, video: VideoFolder) -> dict[str, Outcome] | None:
@@ -158,13 +159,13 @@ class _Batch:
     def _is_of_another_run(self, video: VideoFolder, stored: Stored) -> bool:
         return video.read_record(stored).get("run_id") != self.run_id
 
-    def _record(self, video: VideoFolder, asset: str, result: Result) -> None:
+    def _record(self, video: VideoFolder, asset: str, result: Result, version: str) -> None:
         inputs = inputs_of(asset, video.stored())
         attempts = 1
         if not result.outcome.succeeded and (before := video.stored().get(asset)) and before.status == "failed":
             attempts += int(video.read_record(before).get("attempts", 1))
         facts = {"run_id": self.run_id, "attempts": attempts}
-        video.write(asset, versions()[asset], result.outcome, inputs, result.digest, **facts)
+        video.write(asset, version, result.outcome, inputs, result.digest, **facts)
         self._show(video, asset, result)
 
     def _show(self, video: VideoFolder, asset: str, result: Result) -> None:

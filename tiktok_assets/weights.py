@@ -14,10 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from analyzers.catalogue import CATALOGUE, analyzer_class
 from analyzers.errors import AnalysisError, WeightsMissing
 from analyzers.weights import (
@@ -247,6 +243,10 @@ def _one_line(error: Exception) -> str:
 
 def print_weights() -> None:
     """A table on stdout: every model with licence, size, state and who uses it."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model", overflow="fold")
@@ -272,6 +272,9 @@ def print_weights() -> None:
 
 def fetch_weights(names: Sequence[str]) -> int:
     """Fetch models one after the other; returns the exit code."""
+    from rich.console import Console
+    from rich.markup import escape
+
     console = Console(soft_wrap=True, highlight=False)
     failures = 0
     for name in names:
@@ -291,6 +294,9 @@ def fetch_weights(names: Sequence[str]) -> int:
 
 def verify_weights(names: Sequence[str]) -> int:
     """Compare installed models (all of them if none is named) with their checksums; returns the exit code."""
+    from rich.console import Console
+    from rich.markup import escape
+
     console = Console(soft_wrap=True, highlight=False)
     failures = 0
     chosen = names or [name for name in REGISTRY if folder_of(name).is_dir()]

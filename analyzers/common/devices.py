@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from analyzers.contract import LANES
 from analyzers.errors import AnalysisError
@@ -16,7 +18,6 @@ from analyzers.errors import AnalysisError
 if TYPE_CHECKING:
     import torch
 
-Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Found = TypeVar("Found")
 
@@ -100,17 +101,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def in_batches(
-    items: Sequence[Item],
+    items: Sequence[Any] | np.ndarray,
     size: int,
-    prepare: Callable[[Sequence[Item]], Prepared],
-    compute: Callable[[Prepared], Sequence[Found]],
+    prepare: Callable[[Any], Prepared],
+    compute: Callable[[Prepared], Iterable[Found]],
 ) -> Iterator[Found]:
     """One result per item, computed in batches. Where memory runs out, the batch is halved and stays so.
 
     Args:
         items: in order.
         size: items per batch at first.
-        prepare: CPU work on a batch; done in a thread while the batch before computes, so that a GPU need not wait.
+        prepare: CPU work on a batch (a slice of the items); done in a thread while the batch before computes, so that
+            a GPU need not wait.
         compute: gives one result per item of what was prepared.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from analyzers.clip import AUDIO_HZ
 from analyzers.common.devices import device_of, dtype_on, in_batches
 from analyzers.errors import AnalysisError
-from analyzers.weights import complaint, folder_of, loading, revision_of
+from analyzers.weights import complaint, folder_of, loading, require, revision_of
 
 
 def half_fetched(*names: str) -> dict[str, str]:
@@ -22,6 +22,42 @@ def half_fetched(*names: str) -> dict[str, str]:
     """
     lines = [line for name in names if folder_of(name).is_dir() and (line := complaint(name))]
     return {"model_problem": "; ".join(lines)} if lines else {}
+
+
+def load_pretrained(name: str, lane: str, network_class: Any, processor_class: Any) -> tuple[Any, Any, str]:
+    """(network, processor, device): a model of `analyzers.weights`, in eval mode on the device of a lane.
+
+    Args:
+        name: of the registry.
+        lane: of the analyzer.
+        network_class, processor_class: of transformers, with `from_pretrained`.
+
+    Raises:
+        WeightsMissing: the model is not installed, or its files are not what was fetched.
+        AnalysisError: the files are another kind of model, or the lane's device is not there.
+    """
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    device = device_of(lane)
+    with loading(name) as folder:
+        try:
+            network, report = network_class.from_pretrained(
+                folder, local_files_only=True, dtype=dtype_on(device), output_loading_info=True
+            )
+        except ValueError as error:
+            if "Unrecognized configuration class" not in str(error):
+                raise
+            raise AnalysisError("another kind of model, by its config.json") from error
+        # transformers fills up what a checkpoint lacks with random numbers, and only warns.
+        if lacking := sorted(report["missing_keys"]):
+            raise AnalysisError(f"another kind of model: it has no {lacking[0]} (and lacks {len(lacking)} in all)")
+        with warnings.catch_warnings():
+            # AST was trained with mel filters of which one is empty; transformers warns of it every time.
+            warnings.filterwarnings("ignore", message="At least one mel filter")
+            processor = processor_class.from_pretrained(folder, local_files_only=True)
+    return network.eval().to(device), processor, device
 
 
 @dataclass(frozen=True)
@@ -43,23 +79,8 @@ class _Model:
             WeightsMissing: the model is not installed, or its files are not what was fetched.
             AnalysisError: the files are another kind of model, or the lane's device is not there.
         """
-        import transformers
-
-        transformers.logging.set_verbosity_error()
-        transformers.logging.disable_progress_bar()
-        device = device_of(lane)
-        with loading(name) as folder:
-            network, report = network_class.from_pretrained(
-                folder, local_files_only=True, dtype=dtype_on(device), output_loading_info=True
-            )
-            # transformers fills up what a checkpoint lacks with random numbers, and only warns.
-            if lacking := sorted(report["missing_keys"]):
-                raise AnalysisError(f"another kind of model: it has no {lacking[0]} (and lacks {len(lacking)} in all)")
-            with warnings.catch_warnings():
-                # AST was trained with mel filters of which one is empty; transformers warns of it every time.
-                warnings.filterwarnings("ignore", message="At least one mel filter")
-                processor = processor_class.from_pretrained(folder, local_files_only=True)
-        return cls(revision_of(name), network.eval().to(device), processor, device)
+        network, processor, device = load_pretrained(name, lane, network_class, processor_class)
+        return cls(revision_of(name), network, processor, device)
 
     def _rows(self, items: Sequence[Any], prepare: Any, forward: Any) -> np.ndarray:
         """(items, values) float32: what `forward` makes of the tensors that `prepare` makes of a batch of items."""
@@ -98,6 +119,7 @@ class ImageClassifier(_Classifier):
     @classmethod
     def load(cls, name: str, lane: str) -> ImageClassifier:
         """The model `name` of `analyzers.weights` on the device of a lane; raises as `_Model._load`."""
+        require(name)  # before an import of seconds
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
         return cls._load(name, lane, AutoModelForImageClassification, AutoImageProcessor)
@@ -118,6 +140,7 @@ class AudioClassifier(_Classifier):
     @classmethod
     def load(cls, name: str, lane: str) -> AudioClassifier:
         """The model `name` of `analyzers.weights` on the device of a lane; raises as `_Model._load`."""
+        require(name)  # before an import of seconds
         from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
         model = cls._load(name, lane, AutoModelForAudioClassification, AutoFeatureExtractor)
@@ -154,6 +177,7 @@ class ImageText(_Model):
     @classmethod
     def load(cls, name: str, lane: str) -> ImageText:
         """The model `name` of `analyzers.weights` on the device of a lane; raises as `_Model._load`."""
+        require(name)  # before an import of seconds
         from transformers import AutoProcessor, CLIPModel
 
         return cls._load(name, lane, CLIPModel, AutoProcessor)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from analyzers.clip import Clip
-from analyzers.common.devices import device_of, dtype_on, in_batches, require_memory
+from analyzers.common.devices import device_of, in_batches, require_memory
+from analyzers.common.transformers_models import load_pretrained
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
-from analyzers.errors import AnalysisError
 from analyzers.weights import installed, loading, require, revision_of
 
 MODEL = "vision_language"
@@ -91,24 +91,18 @@ class Qwen2VlTemporal(Analyzer):
     )
 
     def load(self) -> None:
-        folder, self._device = require(MODEL), device_of(self.spec.lane)
-        self._model_id = revision_of(MODEL)
+        require(MODEL)
         found = installed(MODEL)
         # Stored in 16 bits, computed in 32 on the CPU, and both are held for a moment.
-        require_memory(self._device, 3 * (found.bytes if found else 0), f"the model in {folder.name}")
-        with loading(MODEL):
-            import transformers
-            from transformers import AutoModelForImageTextToText, AutoProcessor
+        require_memory(device_of(self.spec.lane), 3 * (found.bytes if found else 0), f"the model {MODEL}")
+        import transformers
 
-            transformers.logging.set_verbosity_error()
-            transformers.logging.disable_progress_bar()
-            network, report = AutoModelForImageTextToText.from_pretrained(
-                folder, local_files_only=True, dtype=dtype_on(self._device), output_loading_info=True
-            )
-            # transformers fills up what a checkpoint lacks with random numbers, and only warns.
-            if lacking := sorted(report["missing_keys"]):
-                raise AnalysisError(f"it lacks {len(lacking)} arrays such as {lacking[0]}")
-            self._processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        self._network, self._processor, self._device = load_pretrained(
+            MODEL, self.spec.lane, transformers.AutoModelForImageTextToText, transformers.AutoProcessor
+        )
+        self._model_id = revision_of(MODEL)
+        self._backend = f"transformers {transformers.__version__}"
+        with loading(MODEL):
             self._processor.tokenizer.padding_side = "left"  # text goes on at the right end
             if self._processor.tokenizer.pad_token is None:
                 self._processor.tokenizer.pad_token = self._processor.tokenizer.eos_token
@@ -118,8 +112,6 @@ class Qwen2VlTemporal(Analyzer):
                 tokenize=False,
                 add_generation_prompt=True,
             )
-        self._network = network.eval().to(self._device)
-        self._backend = f"transformers {transformers.__version__}"
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         windows = windows_of(clip.frame_times_s, clip.video_end_s, self.window_s, self.frames_per_window)
@@ -130,7 +122,7 @@ class Qwen2VlTemporal(Analyzer):
 
         at_once = BATCH["cpu" if self._device == "cpu" else "gpu"]
         described = list(in_batches(windows, at_once, prepare, self._generate))
-        about = {"backend": self._backend, "model": self._model_id}
+        about: dict[str, Any] = {"backend": self._backend, "model": self._model_id}
         if not any(d.text for d in described):
             return Analysis.nothing("the model wrote nothing about any window", **about)
         return Analysis(

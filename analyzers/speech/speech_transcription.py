@@ -162,9 +162,14 @@ def load_whisper(lane: str) -> Any:
         files = sorted(folder.glob("*.pt"))
         if len(files) != 1:
             raise AnalysisError(f"there are {len(files)} .pt files in its folder, not one")
+        import pickle
+
         import whisper
 
-        model = whisper.load_model(str(files[0]), device=device_of(lane))
+        try:
+            model = whisper.load_model(str(files[0]), device=device_of(lane))
+        except (pickle.UnpicklingError, KeyError, TypeError) as error:
+            raise AnalysisError(f"{files[0].name} is no whisper checkpoint") from error
         set_alignment_heads(model, files[0])
         return model.eval()
 

@@ -96,7 +96,7 @@ class ObjectDetection(Analyzer):
                 raise AnalysisError(f"{file.name} is not there")
             from ultralytics import YOLO, __version__
 
-            self._model = YOLO(str(file))
+            self._model: Any = YOLO(str(file))
             if self._model.task != "detect":
                 raise AnalysisError(f"it is a model for the task {self._model.task!r}, not for detection")
         self._backend = f"ultralytics {__version__}"
@@ -114,7 +114,7 @@ class ObjectDetection(Analyzer):
             if len(track) >= min(self.min_hits, len(times_s)) and max(h.score for h in track) >= self.min_best_score
         ]
         tracks.sort(key=lambda found: (found[1][0].time_s, found[0]))
-        about = {"backend": self._backend, "model": self._model_id}
+        about: dict[str, Any] = {"backend": self._backend, "model": self._model_id}
         problem = half_fetched(*self.spec.weights)
         if not tracks:
             return Analysis.nothing("nothing of the 80 classes was found", summary=problem, **about)

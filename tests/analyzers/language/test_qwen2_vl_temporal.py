@@ -132,8 +132,8 @@ def spoil(folder, how):
         ("truncated", "weights_missing", "model.safetensors has 190480 bytes, not 380960"),
         ("another checksum", "weights_missing", "model.safetensors has another checksum"),
         ("record unreadable", "weights_missing", "installed.json is not readable"),
-        ("another architecture", "failed", "does not load"),
-        ("layers missing", "failed", "it lacks"),
+        ("another architecture", "failed", "does not load: another kind of model, by its config.json"),
+        ("layers missing", "failed", "does not load: another kind of model: it has no model.language_model.layers.2"),
     ],
 )
 def test_files_of_no_use_give_one_clear_line(installed, clip, how, status, said):

@@ -32,7 +32,9 @@ def cues(seconds: float = 4.0, hz: float = 15.0, between: tuple[float, float] = 
         mesh[inside, MEASURES.index(name)] = value
     eyes = Analysis.nothing("drawn", tracks={"mesh": mesh, "mesh_times_s": times_s})
     clip = synthetic_clip(still(np.zeros((16, 16, 3), np.uint8), seconds, fps=10), fps=10)
-    found = FaceEmotion().analyze(clip, {"eye_tracking": eyes})
+    analyzer = FaceEmotion()
+    analyzer.load()
+    found = analyzer.analyze(clip, {"eye_tracking": eyes})
     return [(s.label, round(s.start_s, 1), round(s.end_s, 1)) for s in found.segments], found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
+from analyzers.common.transcript import Word
 from analyzers.common.voice import VoiceRegion
 from analyzers.contract import Analysis, Segment
-from analyzers.speech.speech_flow import SpeechFlow, describe_pitch, join_phrases
+from analyzers.speech.speech_flow import SpeechFlow, describe_pitch, find_fillers, join_phrases
 from tests.analyzers.sound import tones
 from tests.media import run_analyzer, sample_clip, sample_truth, shared_clip, synthetic_clip
 
@@ -84,3 +87,20 @@ def test_nobody_speaks_in_rain() -> None:
     outcome = run_analyzer("speech_flow", shared_clip("audio/rain.mp3"))
     assert outcome.status == "no_signal"
     assert outcome.reason == "nobody speaks"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "fillers"),
+    [
+        ("Well, um, this is, like, great, you know, right?", "en", ["um,", "like,", "you know,"]),
+        ("I like it, you know it, and um", "en", ["um"]),
+        ("Ähm, es geht um, äh, Hunde, er weiß.", "de", ["Ähm,", "äh,"]),
+        ("Hmm. Ok.", None, ["Hmm."]),
+        ("Um, like, er", None, []),
+    ],
+)
+def test_fillers_are_told_from_words(text: str, language: str | None, fillers: list[str]) -> None:
+    words = [Word(w, 0.5 * i, 0.5 * i + 0.4, 0.9) for i, w in enumerate(text.split())]
+    found = find_fillers(words, language)
+    assert [w.word for w in found] == fillers
+    assert all(a.end_s <= b.start_s for a, b in pairwise(found))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
+from analyzers.common.voice import VoiceRegion
+from analyzers.speech.speech_transcription import WINDOW_S, windows
 from tests.analyzers.sound import tones
 from tests.media import run_analyzer, sample_clip, sample_truth, shared_clip, synthetic_clip
 
@@ -29,3 +33,12 @@ def test_real_speech_is_found(file: str) -> None:
     outcome = run_analyzer("speech_transcription", shared_clip(file))
     assert outcome.status == "weights_missing"
     assert outcome.analysis.summary["speech_s"] > 3
+
+
+def test_windows_hold_all_speech_and_fit_the_model() -> None:
+    regions = [(1.0, 3.0), (4.5, 20.0), (21.0, 35.0), (40.0, 110.0)]
+    found = windows([VoiceRegion(a, b, 0.9) for a, b in regions])
+    assert found[:2] == [(1.0, 20.0), (21.0, 35.0)], "close ones share a window as long as they fit"
+    assert (found[2][0], found[-1][1]) == (40.0, 110.0)
+    assert all(0 < b - a <= WINDOW_S for a, b in found)
+    assert all(a[1] == b[0] for a, b in pairwise(found[2:])), "a long one is cut without a gap"
