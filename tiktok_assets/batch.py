@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import dagster as dg
 
 from analyzers.contract import Analysis, Failure, Outcome
 from analyzers.errors import AnalysisError
+from tiktok_assets.faster_start import partitions_read_once
 from tiktok_assets.freshness import due, inputs_of, versions
 from tiktok_assets.partitions import VIDEOS_PER_RUN, videos
 from tiktok_assets.store import Store, Stored, VideoFolder, write_json
@@ -98,18 +100,19 @@ def run_batch(
     Raises:
         dg.Failure: as said, or for what is wrong with the machine rather than with a video (a full disk).
     """
-    batch = _Batch(context, Store.from_environment(), assets)
-    try:
-        for number, key in enumerate(context.partition_keys, 1):
-            context.log.info("video %d of %d: %s", number, len(context.partition_keys), key)
-            batch.do(batch.store.video(key), work, time_limit_s)
-    except OSError as error:
-        again = context.retry_number == 0
-        raise dg.Failure(f"The results could not be written: {error}", allow_retries=again) from error
-    if stop_if_all_failed:
-        batch.stop_if_all_failed()
-    for asset in assets:
-        yield batch.result(asset)
+    with partitions_read_once(context.instance):
+        batch = _Batch(context, Store.from_environment(), assets)
+        context.log.info("%d video(s)", len(batch.keys))
+        try:
+            for key in batch.keys:
+                batch.do(batch.store.video(key), work, time_limit_s)
+        except OSError as error:
+            again = context.retry_number == 0
+            raise dg.Failure(f"The results could not be written: {error}", allow_retries=again) from error
+        if stop_if_all_failed:
+            batch.stop_if_all_failed()
+        for asset in assets:
+            yield batch.result(asset)
 
 
 @dataclass
@@ -118,6 +121,11 @@ class _Batch:
     store: Store
     assets: tuple[str, ...]
     outcomes: dict[str, dict[str, Outcome]] = field(default_factory=dict)
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The videos of the step; Dagster reads all partitions from the database each time it is asked."""
+        return list(self.context.partition_keys)
 
     @property
     def run_id(self) -> str:
@@ -178,7 +186,7 @@ class _Batch:
         if outcome.analysis:
             about["segments"] = len(outcome.analysis.segments)
         self.context.add_asset_metadata(about | dict(result.shown), asset_key=key, partition_key=video.key)
-        if len(self.context.partition_keys) > 1:  # with one video the step's own check is the video's
+        if len(self.keys) > 1:  # with one video the step's own check is the video's
             self.context.log_event(
                 dg.AssetCheckEvaluation(
                     asset_key=key,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
+
+PROJECT = Path(__file__).resolve().parent.parent
 
 EXAMPLES = """
 \b
@@ -40,6 +44,10 @@ def analyze(sources: tuple[str, ...], only: tuple[str, ...]) -> None:
 
     Exit code 1 if any video could not be analyzed; the others are complete all the same.
     """
+    from tiktok_assets.faster_start import start_forkserver
+
+    os.environ.setdefault("DAGSTER_HOME", str(PROJECT / "dagster_home"))
+    start_forkserver()
     from tiktok_assets.analyze import analyze_sources
 
     sys.exit(analyze_sources(sources, only))

@@ -11,9 +11,10 @@ from tiktok_assets.assets.status import status
 from tiktok_assets.assets.weights import WEIGHTS
 from tiktok_assets.automation import SCHEDULES, SENSORS, analyze, prune_cache_job, status_job
 from tiktok_assets.execution import gpu_tagged_executor
-from tiktok_assets.faster_start import keep_migration_scripts
+from tiktok_assets.faster_start import keep_engines, keep_migration_scripts
 
 keep_migration_scripts()
+keep_engines()
 
 defs = dg.Definitions(
     assets=[raw_video, decode, *ANALYSES, report, library, *WEIGHTS, status],

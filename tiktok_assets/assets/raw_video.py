@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from tiktok_assets.execution import DOWNLOAD_POOL, LANE_TAG
 from tiktok_assets.freshness import RAW_VIDEO_VERSION
 from tiktok_assets.partitions import batches, videos
 from tiktok_assets.store import VideoFolder
+
+THUMBNAIL_IN_UI_PX = 240
 
 FETCH_LIMIT_S = 3600.0
 """Longest that fetching one video may take; slow sites are slow."""
@@ -49,9 +52,20 @@ def _shown(video: VideoFolder) -> dict[str, Any]:
         shown["file"] = dg.MetadataValue.path(str(video.file))
         shown["bytes"] = video.file.stat().st_size
     if video.thumbnail:
-        picture = base64.b64encode(video.thumbnail.read_bytes()).decode()
-        shown["thumbnail"] = dg.MetadataValue.md(f"![thumbnail](data:image/jpeg;base64,{picture})")
+        picture = f"data:image/jpeg;base64,{_small_picture(video.thumbnail)}"
+        shown["thumbnail"] = dg.MetadataValue.md(f"![thumbnail]({picture})")
     return shown
+
+
+def _small_picture(thumbnail: Path) -> str:
+    """A thumbnail in base64, small enough to lie in the event log of every video."""
+    from PIL import Image
+
+    with Image.open(thumbnail) as picture:
+        picture.thumbnail((THUMBNAIL_IN_UI_PX, THUMBNAIL_IN_UI_PX))
+        small = io.BytesIO()
+        picture.convert("RGB").save(small, "JPEG", quality=70)
+    return base64.b64encode(small.getvalue()).decode()
 
 
 def content_digest(file: Path | None) -> str | None:
