@@ -17,15 +17,31 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for tests.*, which holds what was counted by hand
+
 from analyzers.catalogue import analyzer_class, with_upstream
 from analyzers.clip import Clip
-from analyzers.contract import Analysis, Outcome
+from analyzers.common.voice import voice_regions_of
+from analyzers.contract import Analysis, Outcome, Segment
 from analyzers.decode import decode
 from analyzers.run import examine
+from tests.known import BLINKS_S, SYLLABLES, letter_errors
+from tests.media import SHARED_MEDIA as MEDIA
+from tests.media import still, write_video
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-MEDIA = REPOSITORY.parent / "shared" / "media"
 BLEND_TOLERANCE_S = 0.4
+MAX_LETTER_ERRORS = 0.1
+MAX_RATE_ERROR = 0.25
+COUNTER_TOLERANCE_S, BLINK_TOLERANCE_S = 0.02, 0.1
+MAX_BLINKS_PER_MINUTE = 50
+"""People blink 10 to 30 times a minute, more often when they cry or talk."""
+MIN_LINE_SHARE = 0.5
+"""A line of a subtitle track stays longer than it is spoken."""
+NO_SPEECH = ("video/big_buck_bunny_0_30.webm",)
+"""Music without a voice, which truth.json does not say."""
 
 
 @cache
@@ -37,9 +53,14 @@ def truths() -> dict[str, dict[str, Any]]:
 
 @cache
 def opened(name: str) -> Clip:
-    folder = scratch() / name.replace("/", "_")
-    decode(MEDIA / name, folder)
-    return Clip.open(folder, MEDIA / name)
+    """A file of the media folder; a picture is shown for half a second."""
+    folder, file = scratch() / name.replace("/", "_"), MEDIA / name
+    if name.startswith("image/"):
+        picture = np.asarray(Image.open(file).convert("RGB"))
+        file = write_video(folder.with_suffix(".mp4"), still(picture, 0.5, 4.0), 4.0)
+        folder = folder.with_suffix(".media")
+    decode(file, folder)
+    return Clip.open(folder, file)
 
 
 @cache
@@ -138,7 +159,205 @@ def camera() -> None:
     print(f"  agreement {share(sum(row[-1] == 'yes' for row in rows), len(rows))}")
 
 
-TOPICS = {"cuts": cuts, "camera": camera}
+def total(text: str, met: bool) -> None:
+    print(f"  {text}: the target is {'met' if met else 'NOT MET'}")
+
+
+def faces() -> None:
+    """How many faces at once, and whether one person has one track; then stretches with and without a face."""
+    rows: list[tuple[object, ...]] = []
+    stretches: list[tuple[object, ...]] = []
+    for name, truth in truths().items():
+        timed = truth["faces"] if isinstance(truth.get("faces"), list) else []
+        keys = ("faces_max", "faces_clear", "faces")
+        known = (
+            max((f["n"] for f in timed), default=None) if timed else next((truth[k] for k in keys if k in truth), None)
+        )
+        if known is None and truth.get("people_max") == 0:
+            known = 0
+        if known is None:
+            continue
+        found = analysis_of("face_detection", name)
+        people, tracks = found.summary.get("people_max", 0), len({s.data["track"] for s in found.segments})
+        rows.append((name, known, people, tracks, "yes" if people == tracks == known else "NO"))
+        times_s = found.tracks.get("face_count_times_s", np.zeros(0))
+        for stretch in timed:
+            start_s, end_s = stretch["t"]
+            # A quarter of a second at both ends: faces are looked for 4 times a second.
+            inside = (times_s >= start_s + 0.25) & (times_s < end_s - 0.25)
+            right, looks = int((found.tracks["face_count"][inside] == stretch["n"]).sum()), int(inside.sum())
+            stretches.append(
+                (name, f"{start_s:.2f}-{end_s:.2f}", stretch["n"], share(right, looks), 0 < looks == right)
+            )
+    table("Faces", ("file", "true at once", "found at once", "tracks", "right"), rows)
+    table("Stretches with and without", ("file", "s", "true", "looks right", "right"), stretches)
+    with_faces, without = [r for r in rows if r[1]], [r for r in rows if not r[1]]
+    seen, clean = sum(bool(r[2]) for r in with_faces), sum(not r[2] for r in without)
+    doubled = sum(r[3] > r[1] for r in rows)
+    said = f"found in {share(seen, len(with_faces))} with, none in {share(clean, len(without))} without"
+    exact = share(sum(r[-1] == "yes" for r in rows), len(rows))
+    met = seen == len(with_faces) and clean == len(without) and not doubled and all(r[-1] for r in stretches)
+    total(f"{said}, {doubled} with too many tracks, exact number in {exact}", met)
+
+
+def text() -> None:
+    """Letters wrong in each known line, from when to when, counters, and text claimed where there is none."""
+    met = [text_of_pictures(), text_of_clips(), counters(), text_where_none_is()]
+    total(f"{sum(met)} of 4 parts of text right", all(met))
+
+
+def letters_total(rows: list[tuple[object, ...]]) -> bool:
+    """The total of rows that have the known line second, its wrong letters fourth."""
+    good = sum(row[3] <= MAX_LETTER_ERRORS * len(row[1]) for row in rows)
+    errors, letters = sum(row[3] for row in rows), sum(len(row[1]) for row in rows)
+    said = f"{share(good, len(rows))} lines with at most {MAX_LETTER_ERRORS:.0%} wrong letters"
+    total(f"{said}, of all letters {share(errors, letters)}", good == len(rows))
+    return good == len(rows)
+
+
+def text_of_pictures() -> bool:
+    rows: list[tuple[object, ...]] = []
+    for name, truth in truths().items():
+        lines = [*truth.get("lines", ()), *truth.get("text_contains", ())]
+        read = [s.data["text"] for s in analysis_of("text_overlay", name).segments] if lines else []
+        for line in lines:
+            best = min(read, key=lambda t, line=line: letter_errors(t, line), default="")
+            rows.append((name, line, best, letter_errors(best, line)))
+    table("Lines of pictures", ("file", "true", "read", "wrong letters"), rows)
+    return letters_total(rows)
+
+
+def text_of_clips() -> bool:
+    """Lines that belong together are one caption, as in truth.json."""
+    rows: list[tuple[object, ...]] = []
+    for name, truth in truths().items():
+        captions: dict[int, list[Segment]] = {}
+        for s in analysis_of("text_overlay", name).segments if truth.get("visible_text") else []:
+            captions.setdefault(s.data["block"], []).append(s)
+        read = {" ".join(s.data["text"] for s in lines): lines for lines in captions.values()}
+        for known in truth.get("visible_text", ()):
+            start_s, end_s = known["t"]
+            best = min(read, key=lambda t, line=known["text"]: letter_errors(t, line), default="")
+            lines = read.get(best, [])
+            span = f"{min(s.start_s for s in lines):.2f}-{max(s.end_s for s in lines):.2f}" if lines else "-"
+            wrong = letter_errors(best, known["text"])
+            rows.append((name, known["text"], best, wrong, f"{start_s:.2f}-{end_s:.2f}", span))
+    table("Text of clips", ("file", "true", "read", "wrong letters", "true, s", "found, s"), rows)
+    return letters_total(rows)
+
+
+def counters() -> bool:
+    rows: list[tuple[object, ...]] = []
+    right = known = 0
+    for name, truth in truths().items():
+        for at in truth.get("visible_text_at", ()):
+            readings = [r for s in analysis_of("text_overlay", name).segments for r in s.data["readings"]]
+            read = sorted(text for time_s, text in readings if abs(time_s - at["t"]) < COUNTER_TOLERANCE_S)
+            left = list(read)
+            for text in at["text"]:
+                if text in left:
+                    left.remove(text)
+                    right += 1
+            known += len(at["text"])
+            rows.append((name, at["t"], "  ".join(sorted(at["text"])), "  ".join(read)))
+    table("Burned-in counters", ("file", "s", "true", "read"), rows)
+    total(f"{share(right, known)} counters right to the letter", right == known)
+    return right == known
+
+
+def text_where_none_is() -> bool:
+    rows: list[tuple[object, ...]] = []
+    for name, truth in truths().items():
+        if truth.get("visible_text", truth.get("lines")) == []:
+            found = analysis_of("text_overlay", name).segments
+            overlays = sum(s.label == "overlay" for s in found)
+            rows.append((name, overlays, len(found) - overlays, " | ".join(s.data["text"] for s in found)))
+    table("Files without text", ("file", "overlays claimed", "other text claimed", "text"), rows)
+    claimed = sum(row[1] for row in rows)
+    total(f"{claimed} overlays and {sum(row[2] for row in rows)} other texts in {len(rows)} files", claimed == 0)
+    return claimed == 0
+
+
+def heard_s(regions: list[tuple[float, float]], start_s: float, end_s: float) -> float:
+    return sum(max(0.0, min(b, end_s) - max(a, start_s)) for a, b in regions)
+
+
+def voice() -> None:
+    """Known lines against the regions in which a voice is heard; then sound without a voice."""
+    rows: list[tuple[object, ...]] = []
+    quiet: list[tuple[object, ...]] = []
+    for name, truth in truths().items():
+        speaks = "transcript" in truth or "first_part_begins" in truth
+        none = name in NO_SPEECH or truth.get("speech", truth.get("speech_by_voice_detector")) is False
+        if not speaks and not none:
+            continue
+        regions = [(r.start_s, r.end_s) for r in voice_regions_of(analysis_of("audio_environment", name))]
+        length_s = opened(name).duration_s
+        if none:
+            quiet.append((name, round(length_s, 2), round(heard_s(regions, 0, length_s), 2)))
+            continue
+        # Without times of its lines the whole file is one, of which only is asked whether a voice was found.
+        lines = truth.get("transcript_segments", [])
+        for start_s, end_s, words in lines or [(0.0, length_s, "all of it")]:
+            end_s = min(end_s, length_s)
+            seconds = heard_s(regions, start_s, end_s)
+            covered = seconds / (end_s - start_s)
+            enough = covered >= MIN_LINE_SHARE if lines else seconds > 0
+            said = words if len(words) <= 40 else words[:37] + "..."
+            span = f"{start_s:.2f}-{end_s:.2f}"
+            rows.append(
+                (name, said, span, round(seconds, 2), round(covered, 2), "yes" if enough else "NO", bool(lines))
+            )
+    table("Known speech", ("file", "line", "s", "heard, s", "share", "heard"), [row[:-1] for row in rows])
+    timed = [row for row in rows if row[-1]]
+    heard, timed_heard = sum(r[5] == "yes" for r in rows), sum(r[5] == "yes" for r in timed)
+    said = f"voice in {share(heard - timed_heard, len(rows) - len(timed))} files without times"
+    total(f"{said}, {share(timed_heard, len(timed))} lines with times heard for half of their time", heard == len(rows))
+    table("Sound without speech", ("file", "length, s", "speech claimed, s"), quiet)
+    claimed_s = sum(row[2] for row in quiet)
+    total(f"{claimed_s:.2f} s of speech claimed in {sum(row[1] for row in quiet):.0f} s", claimed_s == 0)
+
+
+def speech_rate() -> None:
+    """Syllables against those counted by hand; the time that somebody speaks is the same for both."""
+    rows: list[tuple[object, ...]] = []
+    for name, known in SYLLABLES.items():
+        if name not in truths():
+            continue
+        summary = analysis_of("speech_rate", name).summary
+        found, per_s = summary["syllables"], summary["syllables_per_s"]
+        rows.append((name, known, found, round(per_s * known / found, 2), per_s, round(100 * (found / known - 1), 1)))
+    table("Speech rate", ("file", "true syllables", "found", "true per s", "found per s", "error, %"), rows)
+    right = sum(abs(row[-1]) <= 100 * MAX_RATE_ERROR for row in rows)
+    total(f"{share(right, len(rows))} within {MAX_RATE_ERROR:.0%}", right == len(rows))
+
+
+def blinks() -> None:
+    """Blinks against those seen by eye."""
+    for name, known in BLINKS_S.items():
+        if name not in truths():
+            continue
+        analysis = analysis_of("eye_tracking", name)
+        found = [s.start_s for s in analysis.segments if s.label == "blink"]
+        hits = matched(found, list(known), BLINK_TOLERANCE_S)
+        rows: list[tuple[object, ...]] = [(t, next((f for f, k in hits if k == t), "missed")) for t in known]
+        rows += [("none", f) for f in found if all(f != hit for hit, _ in hits)]
+        table(f"Blinks of {name}", ("true, s", "found, s"), rows)
+        per_minute = analysis.summary["blinks_per_minute"]
+        plausible = per_minute is not None and 0 < per_minute <= MAX_BLINKS_PER_MINUTE
+        said = f"precision {share(len(hits), len(found))}, recall {share(len(hits), len(known))}, {per_minute} a minute"
+        total(said, plausible and len(hits) == len(known) == len(found))
+
+
+TOPICS = {
+    "cuts": cuts,
+    "camera": camera,
+    "faces": faces,
+    "text": text,
+    "voice": voice,
+    "speech_rate": speech_rate,
+    "blinks": blinks,
+}
 
 
 def main() -> int:

@@ -302,6 +302,34 @@ class TestRefresh:
         assert isinstance(automation.refresh_stale(context), dg.SkipReason)
         assert isinstance(automation.retry_failed(context), dg.SkipReason)
 
+    def test_a_second_sweep_looks_only_at_what_has_changed(self, store, monkeypatch):
+        keys = [f"v{i}" for i in range(6)]
+        for key in keys:
+            current(store, key)
+            for folder in (store.video(key).path / "outcomes", store.video(key).path):
+                os.utime(folder, (1, 1))
+        assert refresh.plan_what_changed(store, keys, ["stale"]) == []
+        looked_at = []
+        due = freshness.due
+        monkeypatch.setattr(refresh, "due", lambda video, *rest: looked_at.append(video.key) or due(video, *rest))
+        assert refresh.plan_what_changed(store, keys, ["stale"]) == []
+        assert looked_at == []
+        write = store.video("v3").stored()["color_analysis"].path
+        write.rename(write.with_name(write.name.replace("@", "@0-", 1)))
+        (run,) = refresh.plan_what_changed(store, [*keys, "new"], ["stale"])
+        assert (run.first, run.videos) == ("v3", 1)
+        assert set(looked_at) == {"v3", "new"}
+        looked_at.clear()
+        os.utime(write.parent, (1, 1))
+        (run,) = refresh.plan_what_changed(store, keys, ["stale"])
+        assert set(looked_at) == {"v3"}, "what was not settled is looked at again"
+        looked_at.clear()
+        bumped = dict(freshness.versions()) | {"color_analysis": "99-new"}
+        monkeypatch.setattr(freshness, "versions", lambda: bumped)
+        monkeypatch.setattr(refresh, "versions", lambda: bumped)
+        (run,) = refresh.plan_what_changed(store, keys, ["stale"])
+        assert run.videos == 6, "new code makes it look at all"
+
     def test_everything_that_runs_by_itself_is_off_until_somebody_switches_it_on(self):
         for sensor in automation.SENSORS:
             assert sensor.default_status is dg.DefaultSensorStatus.STOPPED

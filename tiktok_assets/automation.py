@@ -4,7 +4,7 @@ switch them on in the UI under Automation."""
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 import dagster as dg
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
@@ -16,7 +16,7 @@ from tiktok_assets.execution import LANE_TAG
 from tiktok_assets.freshness import Due
 from tiktok_assets.inbox import Seen, new_files
 from tiktok_assets.partitions import VIDEOS, VIDEOS_PER_RUN, videos
-from tiktok_assets.refresh import PlannedRun, plan
+from tiktok_assets.refresh import PlannedRun, plan_what_changed
 from tiktok_assets.store import Store, digest_of
 from tiktok_assets.watchlist import Entry, WatchlistError, look, read_watchlist, watchlist_file
 
@@ -118,20 +118,12 @@ def watchlist(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
     return dg.SkipReason(f"nothing new at {len(addresses)} address(es) of {path}" + "".join(f"; {s}" for s in failing))
 
 
-def refresh_requests(
-    instance: dg.DagsterInstance, reasons: Sequence[Due], only: Sequence[str] | None = None
-) -> Iterator[tuple[PlannedRun, dg.RunRequest]]:
-    """Planned runs with the request for each."""
-    store = Store.from_environment()
-    for planned in plan(store, instance.get_dynamic_partitions(VIDEOS), reasons, only):
-        yield (
-            planned,
-            dg.RunRequest(
-                asset_selection=[dg.AssetKey(name) for name in planned.selection()],
-                tags=range_tags(planned.first, planned.last)
-                | {REFRESH_TAG: "true", PRIORITY_TAG: PRIORITIES["backfill"]},
-            ),
-        )
+def refresh_request(planned: PlannedRun) -> dg.RunRequest:
+    """The run that a plan asks for."""
+    return dg.RunRequest(
+        asset_selection=[dg.AssetKey(name) for name in planned.selection()],
+        tags=range_tags(planned.first, planned.last) | {REFRESH_TAG: "true", PRIORITY_TAG: PRIORITIES["backfill"]},
+    )
 
 
 def _refresh_schedule(name: str, cron: str, reasons: tuple[Due, ...], description: str) -> dg.ScheduleDefinition:
@@ -142,8 +134,8 @@ def _refresh_schedule(name: str, cron: str, reasons: tuple[Due, ...], descriptio
         )
         if running:
             return dg.SkipReason(f"{running} run(s) of an earlier tick are still at work")
-        requests = [request for _, request in refresh_requests(context.instance, reasons)][:RUNS_PER_TICK]
-        return requests or dg.SkipReason("everything is up to date")
+        runs = plan_what_changed(Store.from_environment(), context.instance.get_dynamic_partitions(VIDEOS), reasons)
+        return [refresh_request(run) for run in runs[:RUNS_PER_TICK]] or dg.SkipReason("everything is up to date")
 
     return schedule
 

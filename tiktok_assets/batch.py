@@ -24,6 +24,7 @@ import dagster as dg
 
 from analyzers.contract import Analysis, Failure, Outcome
 from analyzers.errors import AnalysisError
+from tiktok_assets.checks import Judgement
 from tiktok_assets.faster_start import partitions_read_once
 from tiktok_assets.freshness import due, inputs_of, versions
 from tiktok_assets.partitions import VIDEOS_PER_RUN, videos
@@ -87,6 +88,7 @@ def run_batch(
     work: Callable[[VideoFolder], Mapping[str, Result]],
     time_limit_s: float = TIME_LIMIT_S,
     stop_if_all_failed: bool = False,
+    judge: Callable[[VideoFolder], Mapping[str, Judgement]] | None = None,
 ) -> Iterator[dg.MaterializeResult]:
     """Do a step's work for each of its videos and yield the step's results.
 
@@ -96,12 +98,13 @@ def run_batch(
         work: makes them for one video; it should not raise for what is wrong with the video.
         time_limit_s: after so long with one video its process is ended and the video is `failed: timed out`.
         stop_if_all_failed: raise when no video has a result of the first asset, so that nothing downstream runs.
+        judge: gives the results of the first asset's further checks for a video that has a result; should not raise.
 
     Raises:
         dg.Failure: as said, or for what is wrong with the machine rather than with a video (a full disk).
     """
     with partitions_read_once(context.instance):
-        batch = _Batch(context, Store.from_environment(), assets)
+        batch = _Batch(context, Store.from_environment(), assets, judge)
         context.log.info("%d video(s)", len(batch.keys))
         try:
             for key in batch.keys:
@@ -120,6 +123,9 @@ class _Batch:
     context: dg.AssetExecutionContext
     store: Store
     assets: tuple[str, ...]
+    judge: Callable[[VideoFolder], Mapping[str, Judgement]] | None = None
+    judged: dict[str, dict[str, Judgement]] = field(default_factory=dict)
+    """Per further check of the first asset, by video."""
     outcomes: dict[str, dict[str, Outcome]] = field(default_factory=dict)
 
     @cached_property
@@ -197,8 +203,25 @@ class _Batch:
                     partition=video.key,
                 )
             )
+        if self.judge and asset == self.assets[0] and outcome.succeeded:
+            self._judge(video, self.judge(video))
         if not outcome.succeeded:
             self.context.log.warning("%s: %s: %s", video.key, outcome.status, outcome.reason)
+
+    def _judge(self, video: VideoFolder, judgements: Mapping[str, Judgement]) -> None:
+        for check, judgement in judgements.items():
+            self.judged.setdefault(check, {})[video.key] = judgement
+            if len(self.keys) > 1:
+                self.context.log_event(
+                    dg.AssetCheckEvaluation(
+                        asset_key=dg.AssetKey(self.assets[0]),
+                        check_name=check,
+                        passed=judgement.passed,
+                        metadata=judgement.shown,
+                        severity=dg.AssetCheckSeverity.WARN,
+                        partition=video.key,
+                    )
+                )
 
     def stop_if_all_failed(self) -> None:
         outcomes = self.outcomes[self.assets[0]]
@@ -220,7 +243,23 @@ class _Batch:
             metadata=metadata,
             severity=_severity(bad.values()),
         )
-        return dg.MaterializeResult(asset_key=asset, check_results=[check])
+        further = sorted(
+            key.name for key in self.context.selected_asset_check_keys if key.asset_key == dg.AssetKey(asset)
+        )
+        checks = [check, *(self._further_check(asset, name) for name in further if name != CHECK)]
+        return dg.MaterializeResult(asset_key=asset, check_results=checks)
+
+    def _further_check(self, asset: str, name: str) -> dg.AssetCheckResult:
+        """A further check over all videos. One that has no result to judge does not pass it."""
+        judged = self.judged.get(name, {})
+        metadata: dict[str, Any] = {key: "nothing to judge" for key in self.keys if key not in judged}
+        metadata |= {key: str(dict(found.shown)) for key, found in judged.items() if not found.passed}
+        passed = not metadata
+        if len(self.keys) == 1 and judged:
+            metadata = dict(next(iter(judged.values())).shown)
+        return dg.AssetCheckResult(
+            asset_key=asset, check_name=name, passed=passed, metadata=metadata, severity=dg.AssetCheckSeverity.WARN
+        )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """report: everything that is known about a video, as JSON and as a page."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import dagster as dg
@@ -11,13 +12,14 @@ from analyzers.catalogue import CATALOGUE
 from analyzers.contract import SUCCESS, Analysis
 from analyzers.errors import MediaError
 from tiktok_assets.batch import Result, attempt, outcome_check, run_batch, survives_members
+from tiktok_assets.checks import DESCRIPTIONS, Judgement, judge, read_history
 from tiktok_assets.execution import LANE_TAG
 from tiktok_assets.freshness import inputs_of, upstream
 from tiktok_assets.partitions import batches, videos
 from tiktok_assets.report.build import REPORT_VERSION, SCHEMA_VERSION, build_report
 from tiktok_assets.report.drawing import FilmPicture, film_strip
 from tiktok_assets.report.page import render_page
-from tiktok_assets.store import VideoFolder, write_json, written_atomically
+from tiktok_assets.store import Store, VideoFolder, write_json, written_atomically
 
 
 def write_report(video: VideoFolder) -> Analysis:
@@ -52,12 +54,18 @@ def _shown(video: VideoFolder, summary: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
+JUDGEMENTS = [
+    dg.AssetCheckSpec(name, asset="report", partitions_def=videos, description=text)
+    for name, text in DESCRIPTIONS.items()
+]
+
+
 @dg.asset(
     partitions_def=videos,
     backfill_policy=batches,
     deps=list(upstream()["report"]),
     op_tags={LANE_TAG: "none"},
-    check_specs=[outcome_check("report")],
+    check_specs=[outcome_check("report"), *JUDGEMENTS],
     group_name="report",
     kinds={"json"},
     owners=["team:tiktok-assets"],
@@ -75,4 +83,13 @@ def report(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         shown = _shown(video, outcome.analysis.summary) if outcome.analysis else {}
         return {"report": Result(outcome, shown, inputs_of("report", video.stored()))}
 
-    yield from run_batch(context, ("report",), work)
+    history = cache(lambda: read_history(Store.from_environment()))  # when the first report is there, not before
+
+    def judged(video: VideoFolder) -> Mapping[str, Judgement]:
+        try:
+            found = json.loads(video.report_json.read_text("utf-8"))
+        except (OSError, ValueError):  # of a report that was made earlier, and has been deleted or damaged since
+            return {}
+        return judge(found, history())
+
+    yield from run_batch(context, ("report",), work, judge=judged)

@@ -8,20 +8,9 @@ import pytest
 from analyzers.contract import Analysis, Segment
 from analyzers.speech.speech_rate import SpeechRate, speech_loudness_db, syllable_nuclei
 from tests.analyzers.sound import tones
+from tests.known import SYLLABLES
 from tests.media import run_analyzer, sample_clip, shared_clip, synthetic_clip
 
-SYLLABLES = {
-    # counted by hand in the transcripts of truth.json; of friday without the first word and of nasa without the last
-    # sentence, which the voice detector does not hear
-    "audio/jfk.flac": 28,
-    "audio/leopard_de.wav": 20,
-    "audio/leopard_en.wav": 25,
-    "audio/whatstheweatherlike.wav": 5,
-    "video/nasa_13013.mp4": 44,
-    "video/friday.mp4": 33,
-    "video/grid_bbaf2n.mpg": 6,
-    "video/grid_lbbc2a.mpg": 7,
-}
 SAMPLE_SYLLABLES = (11, 12)
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from analyzers.contract import Analysis, Segment
+from tests.known import letter_errors
 from tests.media import (
     run_analyzer,
     sample_clip,
@@ -51,16 +52,6 @@ def one(segments: list[Segment], text: str) -> Segment:
     found = [s for s in segments if s.data["text"] == text]
     assert len(found) == 1, f"{text!r} among {[s.data['text'] for s in segments]}"
     return found[0]
-
-
-def letter_errors(read: str, truth: str) -> int:
-    """Edit distance (Levenshtein)."""
-    row = list(range(len(truth) + 1))
-    for i, a in enumerate(read, 1):
-        above, row[0] = row[0], i
-        for j, b in enumerate(truth, 1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (a != b))
-    return row[-1]
 
 
 @cache

@@ -1,0 +1,29 @@
+"""What people read off the files of ../shared/media beyond its truth.json, and how far a reading is from the truth."""
+
+from __future__ import annotations
+
+SYLLABLES = {
+    # counted by hand in the transcripts of truth.json; of friday without the first word and of nasa without the last
+    # sentence, which the voice detector does not hear
+    "audio/jfk.flac": 28,
+    "audio/leopard_de.wav": 20,
+    "audio/leopard_en.wav": 25,
+    "audio/whatstheweatherlike.wav": 5,
+    "video/nasa_13013.mp4": 44,
+    "video/friday.mp4": 33,
+    "video/grid_bbaf2n.mpg": 6,
+    "video/grid_lbbc2a.mpg": 7,
+}
+
+BLINKS_S = {"video/WolfgangLanger_Pexels.mp4": (6.42, 8.43, 10.34, 12.01, 16.10, 17.77)}
+"""Read off the pictures: lids down for one to five pictures at these times."""
+
+
+def letter_errors(read: str, truth: str) -> int:
+    """Edit distance (Levenshtein)."""
+    row = list(range(len(truth) + 1))
+    for i, a in enumerate(read, 1):
+        above, row[0] = row[0], i
+        for j, b in enumerate(truth, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (a != b))
+    return row[-1]
