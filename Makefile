@@ -44,6 +44,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@echo "  this project ..."
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q analyzers tiktok_assets
+	@echo "  numba's cache for librosa ..."
+	@$(BIN)/python -c 'import librosa, numpy; y = numpy.ones(22050, "f4"); librosa.feature.spectral_centroid(y=y); librosa.onset.onset_strength(y=y); librosa.beat.beat_track(y=y)'
 	@touch $@
 	@echo "Ready."
 

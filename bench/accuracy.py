@@ -164,7 +164,10 @@ def total(text: str, met: bool) -> None:
 
 
 def faces() -> None:
-    """How many faces at once, and whether one person has one track; then stretches with and without a face."""
+    """How many faces at once, and whether one person has one track; then stretches with and without a face.
+
+    Somebody who was out of sight and has a new track afterwards counts as doubled.
+    """
     rows: list[tuple[object, ...]] = []
     stretches: list[tuple[object, ...]] = []
     for name, truth in truths().items():
@@ -196,7 +199,7 @@ def faces() -> None:
     doubled = sum(r[3] > r[1] for r in rows)
     said = f"found in {share(seen, len(with_faces))} with, none in {share(clean, len(without))} without"
     exact = share(sum(r[-1] == "yes" for r in rows), len(rows))
-    met = seen == len(with_faces) and clean == len(without) and not doubled and all(r[-1] for r in stretches)
+    met = seen == len(with_faces) and clean == len(without) and not doubled and all(r[-1] == "yes" for r in stretches)
     total(f"{said}, {doubled} with too many tracks, exact number in {exact}", met)
 
 
@@ -215,11 +218,21 @@ def letters_total(rows: list[tuple[object, ...]]) -> bool:
     return good == len(rows)
 
 
+def captions(name: str) -> dict[str, list[Segment]]:
+    """Lines that belong together, by their joined text."""
+    blocks: dict[int, list[Segment]] = {}
+    for s in analysis_of("text_overlay", name).segments:
+        blocks.setdefault(s.data["block"], []).append(s)
+    return {" ".join(s.data["text"] for s in lines): lines for lines in blocks.values()}
+
+
 def text_of_pictures() -> bool:
     rows: list[tuple[object, ...]] = []
     for name, truth in truths().items():
+        # What a picture contains besides other text may stand in two lines.
         lines = [*truth.get("lines", ()), *truth.get("text_contains", ())]
         read = [s.data["text"] for s in analysis_of("text_overlay", name).segments] if lines else []
+        read += captions(name) if "text_contains" in truth else []
         for line in lines:
             best = min(read, key=lambda t, line=line: letter_errors(t, line), default="")
             rows.append((name, line, best, letter_errors(best, line)))
@@ -231,10 +244,7 @@ def text_of_clips() -> bool:
     """Lines that belong together are one caption, as in truth.json."""
     rows: list[tuple[object, ...]] = []
     for name, truth in truths().items():
-        captions: dict[int, list[Segment]] = {}
-        for s in analysis_of("text_overlay", name).segments if truth.get("visible_text") else []:
-            captions.setdefault(s.data["block"], []).append(s)
-        read = {" ".join(s.data["text"] for s in lines): lines for lines in captions.values()}
+        read = captions(name) if truth.get("visible_text") else {}
         for known in truth.get("visible_text", ()):
             start_s, end_s = known["t"]
             best = min(read, key=lambda t, line=known["text"]: letter_errors(t, line), default="")
@@ -253,15 +263,10 @@ def counters() -> bool:
         for at in truth.get("visible_text_at", ()):
             readings = [r for s in analysis_of("text_overlay", name).segments for r in s.data["readings"]]
             read = sorted(text for time_s, text in readings if abs(time_s - at["t"]) < COUNTER_TOLERANCE_S)
-            left = list(read)
-            for text in at["text"]:
-                if text in left:
-                    left.remove(text)
-                    right += 1
-            known += len(at["text"])
+            right, known = right + (read == sorted(at["text"])), known + 1
             rows.append((name, at["t"], "  ".join(sorted(at["text"])), "  ".join(read)))
     table("Burned-in counters", ("file", "s", "true", "read"), rows)
-    total(f"{share(right, known)} counters right to the letter", right == known)
+    total(f"{share(right, known)} moments with all counters right to the letter, and none more", right == known)
     return right == known
 
 
@@ -279,7 +284,8 @@ def text_where_none_is() -> bool:
 
 
 def heard_s(regions: list[tuple[float, float]], start_s: float, end_s: float) -> float:
-    return sum(max(0.0, min(b, end_s) - max(a, start_s)) for a, b in regions)
+    """How much of a stretch lies in regions that do not overlap."""
+    return sum((max(0.0, min(b, end_s) - max(a, start_s)) for a, b in regions), 0.0)
 
 
 def voice() -> None:
@@ -294,7 +300,7 @@ def voice() -> None:
         regions = [(r.start_s, r.end_s) for r in voice_regions_of(analysis_of("audio_environment", name))]
         length_s = opened(name).duration_s
         if none:
-            quiet.append((name, round(length_s, 2), round(heard_s(regions, 0, length_s), 2)))
+            quiet.append((name, length_s, heard_s(regions, 0, length_s)))
             continue
         # Without times of its lines the whole file is one, of which only is asked whether a voice was found.
         lines = truth.get("transcript_segments", [])
@@ -305,10 +311,8 @@ def voice() -> None:
             enough = covered >= MIN_LINE_SHARE if lines else seconds > 0
             said = words if len(words) <= 40 else words[:37] + "..."
             span = f"{start_s:.2f}-{end_s:.2f}"
-            rows.append(
-                (name, said, span, round(seconds, 2), round(covered, 2), "yes" if enough else "NO", bool(lines))
-            )
-    table("Known speech", ("file", "line", "s", "heard, s", "share", "heard"), [row[:-1] for row in rows])
+            rows.append((name, said, span, seconds, covered, "yes" if enough else "NO", bool(lines)))
+    table("Known speech", ("file", "line", "s", "heard, s", "share", "enough"), [row[:-1] for row in rows])
     timed = [row for row in rows if row[-1]]
     heard, timed_heard = sum(r[5] == "yes" for r in rows), sum(r[5] == "yes" for r in timed)
     said = f"voice in {share(heard - timed_heard, len(rows) - len(timed))} files without times"
@@ -319,7 +323,7 @@ def voice() -> None:
 
 
 def speech_rate() -> None:
-    """Syllables against those counted by hand; the time that somebody speaks is the same for both."""
+    """Syllables against those counted by hand in what the voice detector heard, over the same seconds of speech."""
     rows: list[tuple[object, ...]] = []
     for name, known in SYLLABLES.items():
         if name not in truths():

@@ -20,31 +20,37 @@ SPOKEN = " Well, um, this goes to the stars."
 """What the whisper below hears in any sound."""
 
 
-def install_whisper(text: str = SPOKEN, language: str = "en", certainty: float = 1.0) -> Installed:
+def install_whisper(
+    text: str = SPOKEN,
+    language: str = "en",
+    certainty: float = 1.0,
+    sizes: Sequence[int] = (80, 1500, 64, 2, 1, 51865, 448, 64, 2, 1),
+) -> Installed:
     """Whisper with one layer, which says the same text (up to 2.00 s) in the same language whatever it hears.
 
     Its layers pass on what they get; its embedding of each position points at the token that comes next.
 
     Args:
         certainty: gain of the output. At 1 each token has a probability of nearly 1, at 0.14 of about 0.07.
+        sizes: of `whisper.model.ModelDimensions`, in its order.
     """
     import torch
     from whisper.model import ModelDimensions, Whisper
     from whisper.tokenizer import get_tokenizer
 
     torch.manual_seed(0)
-    dims = ModelDimensions(80, 1500, 64, 2, 1, 51865, 448, 64, 2, 1)
+    dims = ModelDimensions(*sizes)
     model = Whisper(dims)
-    tokens = get_tokenizer(True, num_languages=99, language=language, task="transcribe")
+    tokens = get_tokenizer(True, num_languages=model.num_languages, language=language, task="transcribe")
     begin = tokens.timestamp_begin
     says = [tokens.to_language_token(language), tokens.transcribe, begin, *tokens.encode(text), begin + 100, tokens.eot]
     decoder = model.decoder
     with torch.no_grad():
         torch.nn.init.normal_(decoder.token_embedding.weight)
-        block = decoder.blocks[0]
-        for passed_on in (block.attn.out, block.cross_attn.out, block.mlp[2]):
-            passed_on.weight.zero_()
-            passed_on.bias.zero_()
+        for block in decoder.blocks:
+            for passed_on in (block.attn.out, block.cross_attn.out, block.mlp[2]):
+                passed_on.weight.zero_()
+                passed_on.bias.zero_()
         following = torch.tensor(says + [tokens.eot] * (dims.n_text_ctx - len(says)))
         decoder.positional_embedding.copy_(20 * decoder.token_embedding.weight[following])
         decoder.ln.weight.fill_(certainty)

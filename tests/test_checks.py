@@ -7,7 +7,7 @@ from dagster import AssetCheckSeverity
 from analyzers.catalogue import CATALOGUE, analyzer_class
 from analyzers.contract import Analysis, Outcome, Segment
 from tests.library_store import put_report
-from tests.report.example import result, segment
+from tests.report.example import example_report, result, segment
 from tiktok_assets import checks
 from tiktok_assets.assets.report import report as report_asset
 from tiktok_assets.checks import History, coverage, drift, judge, read_history, realtime_factor, robust_z, success_rate
@@ -109,8 +109,6 @@ def library_of(folder, count, **changed):
 
 
 def full_facts(facts, created_at):
-    from tests.report.example import example_report
-
     return example_report()["metadata"] | facts | {"created_at": created_at}
 
 

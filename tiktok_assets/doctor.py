@@ -11,7 +11,7 @@ from typing import Literal
 from rich.console import Console
 
 from analyzers import weights
-from analyzers.common.devices import gpus, lane_devices
+from analyzers.common.devices import gpus, lane_devices, memory_shares
 from analyzers.process import ENVIRONMENT
 from tiktok_assets.execution import processes
 from tiktok_assets.instance import PROJECT, local_instance
@@ -88,6 +88,8 @@ def _devices() -> Iterator[tuple[Verdict, str]]:
         for i in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(i)
             yield "ok", f"cuda:{i}: {torch.cuda.get_device_name(i)}, {free / 2**30:.0f} of {total / 2**30:.0f} GB free"
+        limited = ", ".join(f"{lane} {share:.0%}" for lane, share in memory_shares().items() if share < 1)
+        yield "ok", f"GPU memory per lane: {limited or 'no limit (TIKTOK_ASSETS_GPU_MEMORY)'}"
         if not torch.cuda.is_available():
             yield "wrong", "the driver shows a GPU, but torch cannot use it: check the driver's version"
 

@@ -22,6 +22,10 @@ Prepared = TypeVar("Prepared")
 Found = TypeVar("Found")
 
 DEVICES_VARIABLE = "TIKTOK_ASSETS_DEVICES"
+MEMORY_VARIABLE = "TIKTOK_ASSETS_GPU_MEMORY"
+
+_lanes_in_this_process: dict[int, set[str]] = {}
+"""Lanes that have computed here, by index of their GPU. A step process has one; a plain loop may have all."""
 
 
 @cache
@@ -52,11 +56,51 @@ def lane_devices() -> dict[str, str]:
     return devices
 
 
+def memory_shares() -> dict[str, float]:
+    """Share of its GPU's memory that each lane may take: `$TIKTOK_ASSETS_GPU_MEMORY` ("gpu_worker_0=0.6,...").
+
+    A lane that is not named has no limit (1.0), so without the variable nobody has: equal shares would keep a large
+    model off a GPU that it fits. Whoever finds the memory taken halves its batch.
+
+    Raises:
+        ValueError: the variable is not a list of LANE=SHARE with shares above 0 and up to 1, or it gives away more than
+            all of a GPU.
+    """
+    given: dict[str, float] = {}
+    for part in filter(None, os.environ.get(MEMORY_VARIABLE, "").split(",")):
+        lane, _, text = part.strip().partition("=")
+        try:
+            share = float(text)
+        except ValueError:
+            share = 0.0
+        if lane not in LANES or not 0 < share <= 1:
+            expected = f"LANE=SHARE with 0 < SHARE <= 1 and LANE one of {', '.join(LANES)}"
+            raise ValueError(f"{MEMORY_VARIABLE}: {part!r} is not {expected}.")
+        given[lane] = share
+    devices = lane_devices()
+    for device in sorted({devices[lane] for lane in given} - {"cpu"}):
+        total = sum(share for lane, share in given.items() if devices[lane] == device)
+        if total > 1 + 1e-9:
+            raise ValueError(
+                f"{MEMORY_VARIABLE}: the lanes on {device} get {total:g} of its memory, more than all of it."
+            )
+    return dict.fromkeys(LANES, 1.0) | given
+
+
+def process_share(lanes: Iterable[str]) -> float:
+    """Share of a GPU's memory for a process in which these lanes compute on it, up to 1.0 (no limit)."""
+    shares = memory_shares()
+    return min(1.0, sum(shares[lane] for lane in lanes))
+
+
 def device_of(lane: str) -> str:
-    """Device of a lane, e.g. "cuda:0" or "cpu".
+    """Device of a lane, e.g. "cuda:0" or "cpu". On a GPU torch is kept to the lane's share of memory from then on.
+
+    The share binds what torch allocates; the CUDA context of a process (some hundred MB) comes on top.
 
     Raises:
         AnalysisError: it is set to a GPU that torch does not see. Loads torch to ask.
+        ValueError: as `lane_devices` and `memory_shares`.
     """
     device = lane_devices()[lane]
     if device != "cpu":
@@ -68,6 +112,10 @@ def device_of(lane: str) -> str:
             raise AnalysisError(f"the lane {lane} is set to {device!r}, which is no device") from None
         if index >= torch.cuda.device_count():
             raise AnalysisError(f"the lane {lane} is set to {device}, which torch does not see; look at `doctor`")
+        if os.environ.get(MEMORY_VARIABLE):
+            here = _lanes_in_this_process.setdefault(index, set())
+            here.add(lane)
+            torch.cuda.set_per_process_memory_fraction(process_share(here), index)
     return device
 
 

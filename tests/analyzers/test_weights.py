@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 from analyzers import weights
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need
 from analyzers.errors import AnalysisError, SpecError, WeightsMissing
+from analyzers.table import weights_table, with_tables
 
 
 @pytest.fixture
@@ -143,3 +145,12 @@ def test_a_spec_with_an_unknown_model_is_refused():
             """For tests."""
 
             spec = replace(good, weights=("nonsense",))
+
+
+def test_the_table_of_models_in_the_documentation_is_that_of_the_registry():
+    text = (Path(__file__).parents[2] / "docs" / "weights.md").read_text("utf-8")
+    assert weights_table() in text, "run `python -m analyzers.table docs/weights.md`"
+    assert with_tables(text) == text
+    assert with_tables("a document without marks") == "a document without marks"
+    for name, model in weights.REGISTRY.items():
+        assert f"| {name} | {model.model} | {model.size} |" in text

@@ -6,7 +6,16 @@ import threading
 
 import pytest
 
-from analyzers.common.devices import device_of, in_batches, is_out_of_memory, require_memory
+from analyzers.common import devices
+from analyzers.common.devices import (
+    device_of,
+    in_batches,
+    is_out_of_memory,
+    memory_shares,
+    process_share,
+    require_memory,
+)
+from analyzers.contract import LANES
 from analyzers.errors import AnalysisError
 
 
@@ -89,3 +98,47 @@ def test_a_lane_on_a_gpu_that_is_not_there_says_so(monkeypatch):
     with pytest.raises(AnalysisError, match="'toaster', which is no device"):
         device_of("gpu_worker_1")
     assert device_of("gpu_worker_2") == "cpu"
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """Two GPUs by the driver's account: gpu_worker_0 and _2 on the first, _1 and _3 on the second."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("TIKTOK_ASSETS_DEVICES", raising=False)
+    devices.gpus.cache_clear()
+    yield
+    devices.gpus.cache_clear()
+
+
+def test_without_a_budget_no_lane_is_limited(two_gpus, monkeypatch):
+    monkeypatch.delenv("TIKTOK_ASSETS_GPU_MEMORY", raising=False)
+    assert memory_shares() == dict.fromkeys(LANES, 1.0)
+    assert process_share(["gpu_worker_0", "gpu_worker_2"]) == 1.0
+
+
+def test_a_budget_limits_the_lanes_that_it_names(two_gpus, monkeypatch):
+    monkeypatch.setenv("TIKTOK_ASSETS_GPU_MEMORY", "gpu_worker_0=0.6, gpu_worker_2=0.2,gpu_worker_1=0.9")
+    shares = memory_shares()
+    assert (shares["gpu_worker_0"], shares["gpu_worker_1"], shares["gpu_worker_3"]) == (0.6, 0.9, 1.0)
+    assert process_share(["gpu_worker_2"]) == pytest.approx(0.2)
+    assert process_share(["gpu_worker_0", "gpu_worker_2"]) == pytest.approx(0.8)
+    assert process_share(["gpu_worker_1", "gpu_worker_3"]) == 1.0, "one of them has no limit"
+
+
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [
+        ("gpu_worker_9=0.5", "'gpu_worker_9=0.5' is not LANE=SHARE"),
+        ("gpu_worker_0", "'gpu_worker_0' is not LANE=SHARE"),
+        ("gpu_worker_0=half", "'gpu_worker_0=half' is not LANE=SHARE"),
+        ("gpu_worker_0=0", "0 < SHARE <= 1"),
+        ("gpu_worker_0=1.5", "0 < SHARE <= 1"),
+        ("gpu_worker_0=nan", "0 < SHARE <= 1"),
+        ("gpu_worker_0=0.7,gpu_worker_2=0.6", "lanes on cuda:0 get 1.3 of its memory"),
+    ],
+)
+def test_a_wrong_budget_says_what_is_wrong(two_gpus, monkeypatch, budget, says):
+    monkeypatch.setenv("TIKTOK_ASSETS_GPU_MEMORY", budget)
+    with pytest.raises(ValueError, match="TIKTOK_ASSETS_GPU_MEMORY") as error:
+        memory_shares()
+    assert says in str(error.value)

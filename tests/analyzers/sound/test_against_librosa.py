@@ -81,7 +81,7 @@ def test_mel_bands_are_those_of_htk(bands: int) -> None:
 
 @pytest.mark.parametrize("name", SOUNDS)
 def test_centre_of_the_power_spectrum(name: str) -> None:
-    """librosa's default weighs with magnitudes; given powers (ours, which are held against its own above), with them."""
+    """librosa's default weighs with magnitudes; given powers (ours, tested above), it weighs with them."""
     import librosa
 
     audio = sound(name)
