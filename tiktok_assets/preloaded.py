@@ -7,6 +7,7 @@ import contextlib
 import gc
 import importlib
 
+from analyzers.weights import REGISTRY, installed
 from tiktok_assets.automation import ANALYZE_JOB
 from tiktok_assets.definitions import defs
 from tiktok_assets.faster_start import read_migration_scripts
@@ -14,7 +15,10 @@ from tiktok_assets.faster_start import read_migration_scripts
 HEAVY = ("numpy", "cv2", "av", "scenedetect", "onnxruntime", "rapidocr", "mediapipe")
 """Libraries that analyzers import in `load` or later. One that fails to import fails there, with its message."""
 
-for name in HEAVY:
+WITH_MODELS = ("torch", "transformers")
+"""Libraries that every step of an analyzer with an installed model would import for itself: seconds each time."""
+
+for name in (*HEAVY, *(WITH_MODELS if any(map(installed, REGISTRY)) else ())):
     with contextlib.suppress(ImportError):
         importlib.import_module(name)
 
