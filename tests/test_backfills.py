@@ -6,13 +6,20 @@ import pytest
 
 from tests.dagster_server import Server
 from tests.media import texture, write_video
-from tests.test_webserver import ADD_PARTITION, LAUNCH, RUN
+from tests.test_webserver import ADD_PARTITION, BACKFILL, BACKFILL_STATE, LAUNCH, RUN
 from tiktok_assets.automation import PRIORITIES, PRIORITY_TAG
 from tiktok_assets.download import source_key
+from tiktok_assets.partitions import VIDEOS_PER_RUN
 
 TERMINATE = """
 mutation($id: String!) { terminateRun(runId: $id) { __typename ... on PythonError { message } } }
 """
+
+
+CANCEL_BACKFILL = """
+mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename ... on PythonError { message } } }
+"""
+ENDED = ("COMPLETED_SUCCESS", "COMPLETED", "COMPLETED_FAILED", "FAILED", "CANCELED")
 
 
 @pytest.fixture
@@ -88,3 +95,44 @@ def test_a_run_asked_for_by_hand_goes_before_a_backfill(server, clips):
     assert {status(server, run) for run in everything} == {"SUCCESS"}
     last = max(backfill, key=lambda run: started[run])
     assert started[by_hand] < started[last], "two runs at a time: the third of the backfill had to wait"
+
+
+def backfill(server: Server, keys: list[str], *assets: str) -> str:
+    asked = {"partitionNames": keys, "assetSelection": [{"path": [name]} for name in assets]}
+    launched = server.ask(BACKFILL, params=asked)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    return launched["backfillId"]
+
+
+@pytest.mark.timeout(400)
+def test_a_backfill_goes_in_runs_of_16_and_a_cancelled_one_leaves_nothing(server, tmp_path):
+    selector = server.selector()
+    keys = []
+    for number in range(VIDEOS_PER_RUN + 2):
+        clip = write_video(tmp_path / f"{number}.mp4", [texture(96, 64, seed=number)] * 12)
+        keys.append(source_key(str(clip)))
+        server.store.video(keys[-1]).register(str(clip))
+        server.ask(ADD_PARTITION, key=keys[-1], selector=selector)
+
+    def state(backfill_id: str) -> dict:
+        return server.ask(BACKFILL_STATE, id=backfill_id)["partitionBackfillOrError"]
+
+    media = ["raw_video", "decoded_frames", "audio_track"]
+    first = backfill(server, keys, *media, "cut_analysis")
+    server.wait(lambda: state(first)["status"] in ENDED, 200)
+    assert state(first)["status"] == "COMPLETED_SUCCESS"
+    assert len(state(first)["runs"]) == 2
+    assert all("cut_analysis" in server.store.video(key).stored() for key in keys)
+    assert not any("camera_analysis" in server.store.video(key).stored() for key in keys), "only what was chosen"
+
+    second = backfill(server, keys, "camera_analysis", "text_overlay", "color_analysis")
+    server.wait(lambda: state(second)["runs"], 60)
+    server.ask(CANCEL_BACKFILL, id=second)
+    server.wait(lambda: state(second)["status"] in ENDED, 120)
+    assert state(second)["status"] == "CANCELED"
+    with dg.DagsterInstance.from_config(server.environment["DAGSTER_HOME"]) as instance:
+        storage = instance.event_log_storage
+        pools = [pool.name for pool in storage.get_pool_limits()]
+        server.wait(lambda: not sum(storage.get_concurrency_info(p).active_slot_count for p in pools), 60)
+        assert not [run for run in instance.get_runs() if not run.is_finished]
+    assert not list((tmp_path / "data").rglob("*.partial"))
