@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ class Clip:
     """The video file itself."""
     manifest: dict[str, Any]
     """What the decoder wrote about the file: sizes, codecs, rates, damage."""
+    published: Mapping[str, Any] = field(default_factory=dict)
+    """What the publisher wrote: `title`, `description` and more, as yt-dlp names them. Empty for a bare file."""
 
     @classmethod
-    def open(cls, folder: Path, file: Path) -> Clip:
+    def open(cls, folder: Path, file: Path, published: Mapping[str, Any] | None = None) -> Clip:
         """Open what `analyzers.decode.decode` wrote. Costs a file read; arrays are mapped when first used.
 
         Raises:
@@ -39,7 +41,7 @@ class Clip:
             manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise MediaError(f"{file.name}: its decoded arrays are not there; decode it again.") from error
-        return cls(folder, file, manifest)
+        return cls(folder, file, manifest, published or {})
 
     @property
     def duration_s(self) -> float:

@@ -59,6 +59,8 @@ class Need(StrEnum):
     """A second, targeted decode of the file through `Clip.pictures`."""
     AUDIO = "audio"
     """Mono sound at 16 kHz."""
+    METADATA = "metadata"
+    """What the publisher wrote about it, `Clip.published`. No clip is without: where nothing is known it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,10 @@ class Analyzer(ABC):
 
         Returns:
             What was found; `Analysis.nothing(reason)` if there is nothing of that kind.
+
+        Raises:
+            InputsMissing: none of `spec.uses` is there, and it has nothing else to work from.
+            WeightsMissing: model files are not installed; with what can be said without them.
         """
 
     def settings(self) -> dict[str, Any]:
@@ -256,7 +262,7 @@ def _check_spec(cls: type, spec: AnalyzerSpec) -> None:
         raise SpecError(f"{where}: unknown needs {unknown}.")
     if unregistered := [n for n in spec.weights if n not in weights.REGISTRY]:
         raise SpecError(f"{where}: there are no weights {', '.join(unregistered)} in analyzers.weights.")
-    if not spec.needs and not spec.after:
+    if not spec.needs and not spec.after and not spec.uses:
         raise SpecError(f"{where}: needs neither a part of the clip nor another analysis.")
     if spec.name in (*spec.after, *spec.uses):
         raise SpecError(f"{where}: depends on itself.")

@@ -4,6 +4,7 @@
     ├── SpecError          an analyzer class breaks the contract; raised where the class is defined
     ├── UnknownAnalyzer    no analyzer of that name is in the catalogue
     ├── MediaError         a file is not readable as video or sound; says why
+    ├── InputsMissing      none of the analyses that an analyzer could work from has a result
     └── WeightsMissing     model files are not installed; says which, how large, and how to get them
 
 Anything else that an analyzer raises becomes a `failed` outcome in `analyzers.run.examine`.
@@ -34,6 +35,10 @@ class UnknownAnalyzer(AnalysisError, KeyError):
 
 class MediaError(AnalysisError, ValueError):
     """A file is not readable as video or sound."""
+
+
+class InputsMissing(AnalysisError):
+    """None of the analyses that an analyzer could work from has a result; each alone would do."""
 
 
 class WeightsMissing(AnalysisError):

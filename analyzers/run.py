@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from analyzers.clip import Clip
 from analyzers.contract import Analysis, Analyzer, Failure, Need, Outcome
-from analyzers.errors import AnalysisError, MediaError, WeightsMissing
+from analyzers.errors import AnalysisError, InputsMissing, MediaError, WeightsMissing
 
 _loaded: dict[tuple[type, str], Analyzer] = {}
 
@@ -52,6 +52,8 @@ def examine(analyzer_class: type[Analyzer], clip: Clip, outcomes: Mapping[str, O
     try:
         analysis = loaded(analyzer_class).analyze(clip, {k: v for k, v in results.items() if v is not None})
         return ended(_checked(analysis, clip))
+    except InputsMissing as missing:
+        return ended(Outcome("upstream_missing", 0.0, str(missing)))
     except WeightsMissing as missing:
         return ended(Outcome("weights_missing", 0.0, str(missing), missing.found))
     except Exception as error:

@@ -39,6 +39,7 @@ def upstream_of_analysis(analyzer: type[Analyzer]) -> list[str]:
     spec = analyzer.spec
     media = ["decoded_frames"] if spec.needs & PICTURE_NEEDS or Need.AUDIO not in spec.needs else []
     media += ["audio_track"] if Need.AUDIO in spec.needs else []
+    media += ["raw_video"] if Need.METADATA in spec.needs else []
     return [*media, *spec.after, *spec.uses]
 
 

@@ -180,13 +180,13 @@ class VideoFolder:
         if file is None:
             raise MediaError(f"{self.key}: the video file is not there; materialize raw_video first.")
         if (self.media / MANIFEST).is_file():
-            clip = Clip.open(self.media, file)
+            clip = Clip.open(self.media, file, self.info)
             if clip.manifest["decoder_version"] == DECODER_VERSION and clip.manifest["file"] == file_stamp(file):
                 with suppress(OSError):
                     os.utime(self.media / MANIFEST)  # tells tiktok_assets.cache that it is in use
                 return clip
         decode(file, self.media, max_duration_s)
-        return Clip.open(self.media, file)
+        return Clip.open(self.media, file, self.info)
 
     def stored(self) -> dict[str, Stored]:
         """The newest outcome of each asset, read from file names alone."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from analyzers.clip import Clip
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Segment
+from analyzers.errors import InputsMissing
 
 HOOK_S = 3.0
 SPEECH_AT_ONCE_S = 1.0
@@ -75,11 +76,11 @@ class CrossAnalyzerIntelligence(Analyzer):
 
     spec = AnalyzerSpec(
         name="cross_analyzer_intelligence",
-        version="1",
+        version="2",
         lane="cpu_parallel",
         needs=frozenset(),
-        after=("cut_analysis",),
         uses=(
+            "cut_analysis",
             "audio_analysis",
             "audio_environment",
             "face_detection",
@@ -94,6 +95,8 @@ class CrossAnalyzerIntelligence(Analyzer):
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         if clip.duration_s <= 0:
             return Analysis.nothing("the clip has no length", backend="rules")
+        if not results:
+            raise InputsMissing("none of the analyses that it joins has a result")
         found: list[Segment] = []
         missing: set[str] = set()
         hook: float | None = None
@@ -231,7 +234,7 @@ def completeness_rule(inputs: Inputs, duration_s: float, hook: float | None) -> 
     elif texts is None or voice is None:
         message = None
     late = [("comment_cta_detection", s) for s in calls or []] + [("text_overlay", s) for s in texts or []]
-    late = [(name, s) for name, s in late if s.end_s >= duration_s * 2 / 3]
+    late = [(n, s) for n, s in late if s.end_s >= duration_s * 2 / 3 and s.data.get("channel") != "description"]
     rests_on += [e for name, s in late for e in _evidence(name, [s])]
     parts = {
         "hook": None if hook is None else hook >= 0.5,

@@ -10,7 +10,8 @@ from typing import Any
 
 from analyzers.clip import Clip
 from analyzers.common.languages import language_of
-from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Segment
+from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
+from analyzers.errors import InputsMissing
 
 
 @dataclass(frozen=True)
@@ -150,16 +151,18 @@ class Passage:
 
 @dataclass
 class CommentCtaDetection(Analyzer):
-    """Finds calls to act in written text, and in speech where there is a transcript.
+    """Finds calls to act in written text, in speech where there is a transcript, and in what the publisher wrote.
 
     How: fixed patterns, no model. A command opens its clause in both languages, so that "follow me for more" is a call
     and "he wants to follow me" or "he followed me home" is none; only set phrases ("link in bio", "use code", "for part
-    2") count anywhere. Lines of one caption are read together. Lettering of the scene is left out.
+    2") count anywhere. Lines of one caption are read together. Lettering of the scene is left out. Each channel that
+    can be read is read, whatever becomes of the others.
 
     Segments: `label` is what is asked for: follow, like, comment, share, save, subscribe, duet, tag, buy, discount,
-    link_in_bio or next_part. Times are those of the caption or the spoken passage; `confidence` is the recogniser's,
-    for its least sure line. `data`: `channel` "overlay" or "speech"; `quote`, the words that are the call; `text`, the
-    whole passage; `pattern`, which rule matched; `language` "de", "en" or None.
+    link_in_bio or next_part. Times are those of the caption or the spoken passage, the whole clip for the description;
+    `confidence` is the recogniser's, for its least sure line. `data`: `channel` "overlay", "speech" or "description"
+    (title and description, from yt-dlp's metadata); `quote`, the words that are the call; `text`, the whole passage;
+    `pattern`, which rule matched; `language` "de", "en" or None.
 
     Summary: `kinds` (count by kind); `channels`, for overlay, speech and description "read" or "missing": nothing is
     known about a missing one. Empty: the channels that could be read hold no call.
@@ -170,22 +173,27 @@ class CommentCtaDetection(Analyzer):
 
     spec = AnalyzerSpec(
         name="comment_cta_detection",
-        version="1",
+        version="2",
         lane="cpu_parallel",
-        needs=frozenset(),
-        after=("text_overlay",),
-        uses=("speech_transcription",),
+        needs={Need.METADATA},
+        uses=("text_overlay", "speech_transcription"),
         gives="what is asked for, in which channel, with the words quoted",
     )
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
-        passages = [*overlay_passages(results["text_overlay"].segments)]
-        spoken = results.get("speech_transcription")
-        if spoken:
-            passages += speech_passages(spoken.segments)
+        written, spoken = results.get("text_overlay"), results.get("speech_transcription")
+        described = description_passages(clip)
+        if not written and not spoken and not described:
+            raise InputsMissing("there is no result of text_overlay or speech_transcription, and no description")
+        passages = [
+            *(overlay_passages(written.segments) if written else ()),
+            *(speech_passages(spoken.segments) if spoken else ()),
+            *described,
+        ]
         segments = [_segment(p, pattern, quote) for p in passages for pattern, quote in find_calls(p.text)]
         segments.sort(key=lambda s: s.start_s)
-        channels = {"overlay": "read", "speech": "read" if spoken else "missing", "description": "missing"}
+        read = {"overlay": bool(written), "speech": bool(spoken), "description": bool(described)}
+        channels = {channel: "read" if there else "missing" for channel, there in read.items()}
         summary: dict[str, Any] = {"kinds": dict(Counter(s.label for s in segments)), "channels": channels}
         if not segments:
             missing = [name for name, state in channels.items() if state == "missing"]
@@ -212,6 +220,19 @@ def speech_passages(spoken: Sequence[Segment]) -> Iterator[Passage]:
     for part in spoken:
         if text := part.data.get("text"):
             yield Passage("speech", text, part.start_s, part.end_s, part.confidence)
+
+
+def description_passages(clip: Clip) -> list[Passage]:
+    """Title and description as the publisher wrote them; sites often repeat the first in the second.
+
+    The title of a local file is only its name.
+    """
+    title, description = (str(clip.published.get(name) or "") for name in ("title", "description"))
+    if clip.published.get("extractor") == "local":
+        title = ""
+    repeated = description.startswith(title.removesuffix("...").removesuffix("…"))
+    texts = [description] if repeated else [title, description]
+    return [Passage("description", text, 0.0, clip.duration_s, None) for text in texts if text.strip()]
 
 
 def _segment(passage: Passage, pattern: Pattern, quote: str) -> Segment:

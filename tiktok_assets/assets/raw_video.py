@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -68,12 +69,15 @@ def _small_picture(thumbnail: Path) -> str:
     return base64.b64encode(small.getvalue()).decode()
 
 
-def content_digest(file: Path | None) -> str | None:
-    """Stands for what is in a file, wherever it lies."""
-    if file is None:
+def content_digest(video: VideoFolder) -> str | None:
+    """Stands for what is in the file, wherever it lies, and for what the publisher wrote."""
+    if video.file is None:
         return None
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()[:8]
+    with video.file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256")
+    if video.info.get("extractor") != "local":
+        digest.update(json.dumps([video.info.get(name) for name in ("title", "description")]).encode())
+    return digest.hexdigest()[:8]
 
 
 @dg.asset(
@@ -97,7 +101,7 @@ def raw_video(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResul
 
     def work(video: VideoFolder) -> dict[str, Result]:
         outcome = attempt(partial(fetch_video, video, settings))
-        digest = content_digest(video.file) if outcome.succeeded else None
+        digest = content_digest(video) if outcome.succeeded else None
         return {"raw_video": Result(outcome, _shown(video), digest)}
 
     yield from run_batch(context, ("raw_video",), work, FETCH_LIMIT_S, stop_if_all_failed=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analyzers.contract import Analysis, Segment
+from analyzers.contract import Analysis, Outcome, Segment
 from analyzers.joined.cross_analyzer_intelligence import CrossAnalyzerIntelligence
+from analyzers.run import examine
 from tests.media import run_analyzer, sample_clip, shared_clip, synthetic_clip, texture
 
 LENGTH_S = 12.0
@@ -164,3 +165,28 @@ def test_a_clip_without_calls_has_none():
     assert outcome.analysis is not None
     parts = next(s for s in outcome.analysis.segments if s.label == "completeness").data["parts"]
     assert parts["call_to_act"] is False
+
+
+def test_without_cuts_the_rest_is_joined_and_cuts_are_named():
+    clip = synthetic_clip([texture(32, 32)] * int(LENGTH_S), 1.0)
+    outcomes = {
+        "cut_analysis": Outcome("failed", 0.0, "out of memory"),
+        "face_detection": Outcome("ok", 0.0, None, found((0.5, 2.0, "face"))),
+    }
+    outcome = examine(CrossAnalyzerIntelligence, clip, outcomes)
+    assert outcome.status == "ok"
+    hook = insight(outcome.analysis, "hook").data
+    assert (hook["signals"]["cut"], hook["signals"]["face"]) == (None, True)
+    assert "cut_analysis" in hook["missing"]
+
+
+def test_with_nothing_to_join_it_says_that_it_could_not_look():
+    clip = synthetic_clip([texture(32, 32)] * int(LENGTH_S), 1.0)
+    outcome = examine(CrossAnalyzerIntelligence, clip, {"cut_analysis": Outcome("failed", 0.0, "out of memory")})
+    assert outcome.status == "upstream_missing"
+
+
+def test_a_call_in_the_description_is_no_ending():
+    calls = found((0.0, LENGTH_S, "follow"), channel="description")
+    parts = insight(joined(text_overlay=NOTHING, comment_cta_detection=calls), "completeness").data["parts"]
+    assert (parts["call_to_act"], parts["ending"]) == (True, False)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from analyzers.contract import Analysis, Segment
+from analyzers.contract import Analysis, Outcome, Segment
 from analyzers.language.comment_cta_detection import PATTERNS, CommentCtaDetection, find_calls
+from analyzers.run import examine
 from tests.media import run_analyzer, sample_clip, synthetic_clip, texture
 
 CALLS = (
@@ -113,6 +116,37 @@ def test_speech_is_read_where_there_is_a_transcript_and_named_missing_where_not(
 def test_voice_without_words_says_nothing():
     voice = Analysis([Segment(0.5, 2.0, "voice", None, None, {})])
     assert not calls_in(spoken=voice).segments
+
+
+def described(**published: str) -> Analysis:
+    clip = replace(synthetic_clip([texture(32, 32)] * 90), published=published)
+    return CommentCtaDetection().analyze(clip, {"text_overlay": Analysis(reason="no text")})
+
+
+def test_what_the_publisher_wrote_is_a_channel_of_its_own():
+    analysis = described(title="My trip", description="A day in Lübeck. Folgt mir für mehr! #travel")
+    assert [(s.label, s.start_s, s.end_s, s.data["channel"], s.data["quote"]) for s in analysis.segments] == [
+        ("follow", 0.0, 3.0, "description", "Folgt mir für mehr")
+    ]
+    assert analysis.summary["channels"]["description"] == "read"
+
+
+def test_a_title_that_the_description_repeats_counts_once():
+    analysis = described(title="Follow for more tr...", description="Follow for more tricks")
+    assert analysis.summary["kinds"] == {"follow": 1}
+
+
+def test_the_name_of_a_local_file_is_no_title():
+    assert not described(title="follow me", extractor="local").segments
+
+
+def test_a_channel_that_failed_is_named_and_the_others_are_read():
+    clip = replace(synthetic_clip([texture(32, 32)] * 90), published={"title": "Follow me for more"})
+    failed = {"text_overlay": Outcome("failed", 0.0, "out of memory")}
+    outcome = examine(CommentCtaDetection, clip, failed)
+    assert outcome.status == "ok"
+    assert outcome.analysis.summary["channels"] == {"overlay": "missing", "speech": "missing", "description": "read"}
+    assert examine(CommentCtaDetection, replace(clip, published={}), failed).status == "upstream_missing"
 
 
 def test_the_captions_of_the_sample():
