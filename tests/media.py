@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def write_video(
                 video.codec_context.time_base = Fraction(1, 90_000)
         audio = container.add_stream("aac", rate=sound_hz, layout="mono") if sound is not None else None
         if video is not None:
-            for i, picture in enumerate([first, *pictures]):
+            for i, picture in enumerate(chain([first], pictures)):
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
                 frame.time_base = Fraction(1, 90_000)
                 frame.pts = round((times_s[i] if times_s is not None else i / fps) * 90_000)

@@ -30,6 +30,8 @@ class GlobalMotion:
     inlier_share: float
     """Share of the tracked points that move like this, 0-1; without those on a subject before a still background."""
     points: int
+    border_share: float
+    """Share of the 12 outer ones of 4 x 4 blocks of the picture that hold points moving like this, 0-1."""
 
 
 def corner_points(luma: np.ndarray) -> np.ndarray:
@@ -91,7 +93,8 @@ def global_motion(before: np.ndarray, after: np.ndarray) -> GlobalMotion | None:
     moving = inliers[:, 0].astype(bool) & (moved_px > STILL_SHARE * INLIER_PX)
     if is_background(start, contradicting, moving):
         still = moved_px < STILL_SHARE * np.maximum(expected_px, INLIER_PX)
-        return GlobalMotion(0.0, 0.0, 0.0, 0.0, float(still[~moving].mean()), len(start))
+        around = border_share(start[still], width, height)
+        return GlobalMotion(0.0, 0.0, 0.0, 0.0, float(still[~moving].mean()), len(start), around)
     middle = np.array([width / 2, height / 2])
     shift = fit[:, :2] @ middle + fit[:, 2] - middle
     return GlobalMotion(
@@ -101,7 +104,17 @@ def global_motion(before: np.ndarray, after: np.ndarray) -> GlobalMotion | None:
         turn_rad=float(np.arctan2(fit[1, 0], fit[0, 0])),
         inlier_share=float(inliers.mean()),
         points=len(start),
+        border_share=border_share(start[inliers[:, 0].astype(bool)], width, height),
     )
+
+
+def border_share(points: np.ndarray, width: int, height: int) -> float:
+    """In how many of the 12 outer ones of 4 x 4 blocks of a picture there is one of the points (points, 2): 0-1."""
+    block = np.minimum(4 * points / (width, height), 3).astype(int)
+    held = np.zeros((4, 4), bool)
+    held[tuple(block.T)] = True
+    held[1:3, 1:3] = False
+    return float(held.sum()) / 12
 
 
 def is_background(points: np.ndarray, still: np.ndarray, moving: np.ndarray) -> bool:
@@ -128,3 +141,31 @@ def is_background(points: np.ndarray, still: np.ndarray, moving: np.ndarray) -> 
     beside = (still_beside >= 5) & (still_beside > 0.8 * all_beside)
     quarters = still_only.reshape(2, 2, 2, 2).any(axis=(1, 3))
     return still.mean() > 0.15 and bool(beside.any() or quarters.sum() >= 3)
+
+
+def shake(pan_and_tilt: np.ndarray) -> float:
+    """How restless a camera is: spread of the differences between neighbouring rows of (pairs, 2), robust to outliers.
+
+    A steady camera gives 0 at any speed; independent noise in each row gives its standard deviation.
+    """
+    if len(pan_and_tilt) < 3:
+        return 0.0
+    jumps = np.median(np.abs(np.diff(pan_and_tilt, axis=0)), axis=0)
+    return float(np.hypot(*jumps) * 1.4826 / np.sqrt(2))
+
+
+def wobble(times_s: np.ndarray, rates: np.ndarray) -> float:
+    """How far the path of a camera strays from a straight and steady one: the standard deviation of its place.
+
+    Args:
+        times_s: (rows,), ascending.
+        rates: (rows, 2): pan and tilt per second in one unit of length, which is that of the result.
+    """
+    if len(times_s) < 3:
+        return 0.0
+    steps_s = np.diff(times_s)
+    # Over a gap (pairs that told nothing) the camera is taken to go on as it did.
+    path = np.vstack([np.zeros(2), np.cumsum((rates[1:] + rates[:-1]) / 2 * steps_s[:, None], axis=0)])
+    line = np.column_stack([times_s - times_s[0], np.ones(len(times_s))])
+    strays = path - line @ np.linalg.lstsq(line, path, rcond=None)[0]
+    return float(np.hypot(*strays.std(axis=0)))

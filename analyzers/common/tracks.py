@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -83,6 +83,49 @@ def link(
             tracks[i].append(picture[h])
         tracks += [[hit] for h, hit in enumerate(picture) if h not in pairs.values()]
     return tracks
+
+
+def rejoin(
+    tracks: Sequence[list[Hit]],
+    likeness: Callable[[Sequence[Hit], Sequence[Hit]], float],
+    min_likeness: float,
+    max_gap_s: float,
+    breaks_s: Sequence[float] = (),
+) -> list[list[Hit]]:
+    """Join tracks of what was hidden for a while, the best likeness first.
+
+    A track may go on in a later one of the same shot that begins at most a box size away, in like size.
+
+    Args:
+        tracks: as `link` gives them.
+        likeness: how alike the things of two tracks look; only asked where place and size agree.
+        min_likeness: what two tracks must reach to be joined.
+        max_gap_s: longest time out of sight.
+        breaks_s: ascending times (cuts) that no track crosses.
+
+    Returns:
+        Tracks, ordered by their first hit.
+    """
+    pairs = []
+    for i, before in enumerate(tracks):
+        for j, after in enumerate(tracks):
+            a, b = before[-1], after[0]
+            same_shot = bisect.bisect_right(breaks_s, a.time_s) == bisect.bisect_right(breaks_s, b.time_s)
+            near = _way(a.box, b.box) <= 1 and _like_size(a.box, b.box)
+            if 0 < b.time_s - a.time_s <= max_gap_s and same_shot and near:
+                pairs.append((likeness(before, after), i, j))
+    goes_on: dict[int, int] = {}
+    for alike, i, j in sorted(pairs, key=lambda p: (-p[0], p[1], p[2])):
+        if alike >= min_likeness and i not in goes_on and j not in goes_on.values():
+            goes_on[i] = j
+    joined = []
+    for first in range(len(tracks)):
+        if first not in goes_on.values():
+            track, at = list(tracks[first]), first
+            while (at := goes_on.get(at, -1)) >= 0:
+                track += tracks[at]
+            joined.append(track)
+    return joined
 
 
 def stretches(track: Sequence[Hit], max_gap_s: float) -> list[list[Hit]]:

@@ -64,7 +64,7 @@ class AudioEnvironment(Analyzer):
 
     spec = AnalyzerSpec(
         name="audio_environment",
-        version="1",
+        version="2",
         lane="cpu_parallel",
         needs={Need.AUDIO},
         weights=("audio_events",),

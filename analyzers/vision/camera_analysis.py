@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from analyzers.clip import Clip
-from analyzers.common.flow import GlobalMotion, global_motion
+from analyzers.common.flow import GlobalMotion, global_motion, shake, wobble
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 
 DIRECTIONS = (("pan_left", "pan_right"), ("tilt_down", "tilt_up"), ("zoom_out", "zoom_in"), ("roll_left", "roll_right"))
@@ -28,21 +29,23 @@ class CameraAnalysis(Analyzer):
     right things move left. Where several go on at once, the one that moves the picture most gives the name.
     data: pan_frame_widths_per_s (positive: right), tilt_frame_heights_per_s (positive: up), zoom_per_s (growth of the
     logarithm of the scale; positive: in), roll_deg_per_s (positive: clockwise), shake_frame_widths_per_s (how
-    much pan and tilt differ from one pair to the next, as a standard deviation), inlier_share (0-1); of "unknown" only
-    the last.
+    much pan and tilt differ from one pair to the next, as a standard deviation), inlier_share (0-1), border_share (of
+    the 12 outer ones of 4 x 4 blocks of the picture, those that hold points moving alike, 0-1: is the background seen
+    to move?); of "unknown" only the last two.
     Confidence: inlier_share, the share of tracked points that move alike.
     Summary: camera (the known label that holds longest), shares (of the clip, by label), mean_shake_frame_widths_per_s.
     Tracks: pan, tilt, zoom, roll (units as above) and inlier_share per pair, NaN where unknown; camera_times_s.
 
     Nothing: a single picture, or none with enough corners (black, plain, blurred).
     What it gets wrong: a walk forwards reads as zoom in, a dolly or truck as pan; a subject that fills the frame, or
-    moves before a background without corners, reads as camera; large lettering over a scene without corners reads as
-    static; a zoom about a point off the middle also shows as pan or tilt.
+    moves before a background without corners, reads as camera unless the camera stands still before and after, where
+    in return a small move reads as unknown; large lettering over a scene without corners reads as static; a zoom about
+    a point off the middle also shows as pan or tilt.
     """
 
     spec = AnalyzerSpec(
         name="camera_analysis",
-        version="1",
+        version="2",
         lane="gpu_worker_2",
         needs={Need.LUMA},
         after=("cut_analysis",),
@@ -59,6 +62,14 @@ class CameraAnalysis(Analyzer):
     slowest_for_s: float = 1.5
     """The slowest motions must last so long; shorter ones must be faster in proportion, or a subject may have moved."""
     min_inlier_share: float = 0.3
+    min_way_to_wobble: float = 3.0
+    """A direction must lead so many times farther than the path strays from it. A sheet held up to a camera reaches 1.8
+    by chance, real moves 3.6 (hand-held, over a second) to some hundred."""
+    followed_inlier_share: float = 0.6
+    min_border_share: float = 0.6
+    min_way: float = 0.1
+    """Where the camera rests before and after, a move must be followed from pair to pair, show in so many of the outer
+    blocks, and lead so far, in short sides of the frame: a thing held up to it breaks the thread, comes and goes."""
 
     def load(self) -> None:
         import cv2  # noqa: F401
@@ -77,9 +88,9 @@ class CameraAnalysis(Analyzer):
             motions = [global_motion(clip.luma[i], clip.luma[j]) for i, j in pairs]
             rates = motion_rates(clip, pairs, motions)
             rates[[any(b.start_s < t < b.end_s for b in blends) for t in rates[:, 0]], 1:] = np.nan
-            segments += self._segments(rates, shot, clip.width / clip.height)
+            segments += self._segments(rates, shot, clip)
             tracks.append(rates)
-        series = np.concatenate(tracks) if tracks else np.empty((0, 6))
+        series = np.concatenate(tracks) if tracks else np.empty((0, 7))
         if not np.isfinite(series[:, 1]).any():
             one = len(clip.times_s) == 1
             reason = "a single picture has no motion" if one else "the pictures show too little to hold on to"
@@ -95,10 +106,10 @@ class CameraAnalysis(Analyzer):
             },
         )
 
-    def _segments(self, rates: np.ndarray, shot: Segment, aspect: float) -> list[Segment]:
+    def _segments(self, rates: np.ndarray, shot: Segment, clip: Clip) -> list[Segment]:
         if not len(rates):
             return [_segment("unknown", shot.start_s, shot.end_s, rates)]
-        times_s = rates[:, 0]
+        times_s, aspect = rates[:, 0], clip.width / clip.height
         near = (np.abs(times_s - t) <= self.window_s / 2 for t in times_s)
         labels = [self.label_of(rates[rows], aspect, lasting_share=0.6) for rows in near]
         edges_s = [shot.start_s, *((times_s[:-1] + times_s[1:]) / 2).tolist(), shot.end_s]
@@ -106,7 +117,7 @@ class CameraAnalysis(Analyzer):
         for first, last in _runs(labels):
             at_least = max(1.0, self.slowest_for_s / (edges_s[last] - edges_s[first]))
             labels[first:last] = [self.label_of(rates[first:last], aspect, at_least)] * (last - first)
-        labels = _subject_not_camera(labels)
+        labels = self._subject_not_camera(labels, rates, edges_s, clip)
         return [_segment(labels[i], edges_s[i], edges_s[j], rates[i:j]) for i, j in _runs(labels)]
 
     def label_of(self, rates: np.ndarray, aspect: float, at_least: float = 1.0, lasting_share: float = 0.8) -> str:
@@ -125,16 +136,43 @@ class CameraAnalysis(Analyzer):
         typical = np.median(moves, axis=0)
         lasting = (np.sign(moves) == np.sign(typical)).mean(axis=0) >= lasting_share
         least = (self.min_pan, self.min_pan, self.min_zoom_per_s, self.min_roll_deg_per_s)
-        candidates = np.flatnonzero(lasting & (np.abs(typical) >= at_least * np.array(least)))
+        speed, length_s = np.abs(typical) * short_sides(aspect), known[-1, 0] - known[0, 0]
+        strays = wobble(known[:, 0], moves[:, :2] * short_sides(aspect)[:2])
+        enough = (np.abs(typical) >= at_least * np.array(least)) & (speed * length_s >= self.min_way_to_wobble * strays)
+        candidates = np.flatnonzero(lasting & enough)
         if len(candidates):
-            # What each does to a point halfway between the middle and a corner, in short sides of the frame.
-            wide, high = max(aspect, 1.0), max(1 / aspect, 1.0)
-            reach = np.hypot(wide, high) / 4
-            weight = np.array([wide, high, reach, np.radians(reach)])
-            most = candidates[np.argmax((np.abs(typical) * weight)[candidates])]
+            most = candidates[np.argmax(speed[candidates])]
             return DIRECTIONS[most][int(typical[most] > 0)]
         # A camera in a hand rests in few pairs; before a still one, a subject that moves is taken for it now and then.
         return "handheld" if np.quantile(np.hypot(moves[:, 0], moves[:, 1]), 0.4) > self.min_pan else "static"
+
+    def _subject_not_camera(
+        self, labels: Sequence[str], rates: np.ndarray, edges_s: Sequence[float], clip: Clip
+    ) -> list[str]:
+        """Take back moves between static stretches: a tripod stays one, so something came close to the camera.
+
+        A direction stands if the way from rest to rest can be followed, it is seen all around, it leads far, and the
+        scene is not where it was before.
+        """
+        labels, weight = list(labels), short_sides(clip.width / clip.height)
+        rests = [run for run in _runs(labels) if labels[run[0]] == "static"]
+        if sum(last - first for first, last in rests) < 0.4 * len(labels):
+            return labels
+        for (begin, first), (last, end) in pairwise(rests):
+            way = np.nansum(rates[first:last, 1:5] * np.diff(edges_s[first : last + 1])[:, None], axis=0) * weight
+            # In the middle of both rests: their ends may already show what came close.
+            before_s, after_s = rates[(begin + first) // 2, 0], rates[(last + end) // 2, 0]
+            lost = ~(rates[first:last, 5] >= self.followed_inlier_share)
+            no_move = lost.mean() > 0.1 or scene_is_back(clip, before_s, after_s, float(np.linalg.norm(way[:3])))
+            for i, j in ((first + a, first + b) for a, b in _runs(labels[first:last])):
+                known = rates[i:j][np.isfinite(rates[i:j, 1])]
+                if labels[i] == "unknown":
+                    continue
+                speed = np.abs(np.median(known[:, 1:5], axis=0)) * weight
+                far = speed.max() * (known[-1, 0] - known[0, 0]) >= self.min_way
+                if labels[i] == "handheld" or no_move or not far or np.median(known[:, 6]) < self.min_border_share:
+                    labels[i:j] = ["unknown"] * (j - i)
+        return labels
 
 
 def frame_pairs(times_s: np.ndarray, first: int, end: int, rate_hz: float) -> list[tuple[int, int]]:
@@ -145,28 +183,41 @@ def frame_pairs(times_s: np.ndarray, first: int, end: int, rate_hz: float) -> li
 
 
 def motion_rates(clip: Clip, pairs: Sequence[tuple[int, int]], motions: Sequence[GlobalMotion | None]) -> np.ndarray:
-    """Rows of time_s (middle of the pair), pan, tilt, zoom, roll (of the camera, per second) and inlier share."""
+    """Rows of time_s (middle of the pair), the camera's pan, tilt, zoom, roll per second, inlier and border share."""
     height, width = clip.luma.shape[1:]
-    rows = np.full((len(pairs), 6), np.nan)
+    rows = np.full((len(pairs), 7), np.nan)
     for row, (i, j), motion in zip(rows, pairs, motions, strict=True):
         row[0] = (clip.times_s[i] + clip.times_s[j]) / 2
         step_s = float(clip.times_s[j] - clip.times_s[i])
         if motion is not None and step_s > 0:
             moved = (-motion.right_px / width, motion.down_px / height, motion.log_scale, -np.degrees(motion.turn_rad))
             row[1:5] = np.array(moved) / step_s
-            row[5] = motion.inlier_share
+            row[5:] = motion.inlier_share, motion.border_share
     return rows
 
 
-def shake(pan_and_tilt: np.ndarray) -> float:
-    """How restless a camera is: spread of the differences between neighbouring rows of (pairs, 2), robust to outliers.
+def short_sides(aspect: float) -> np.ndarray:
+    """How far one unit of pan, tilt, zoom and roll leads a point between the middle and a corner, in short sides: (4,).
 
-    A steady camera gives 0 at any speed; independent noise in each row gives its standard deviation.
+    The point lies halfway; pan and tilt are in frame widths and heights, zoom and roll in logarithms and degrees.
     """
-    if len(pan_and_tilt) < 3:
-        return 0.0
-    jumps = np.median(np.abs(np.diff(pan_and_tilt, axis=0)), axis=0)
-    return float(np.hypot(*jumps) * 1.4826 / np.sqrt(2))
+    wide, high = max(aspect, 1.0), max(1 / aspect, 1.0)
+    reach = np.hypot(wide, high) / 4
+    return np.array([wide, high, reach, np.radians(reach)])
+
+
+def scene_is_back(clip: Clip, before_s: float, after_s: float, way: float) -> bool:
+    """Whether two pictures show the same place although between them the camera is said to have gone a way.
+
+    The way is in short sides of the frame. Pictures that have too little in common do not tell.
+    """
+    before, after = (int(np.searchsorted(clip.times_s, t)) for t in (before_s, after_s))
+    motion = global_motion(clip.luma[before], clip.luma[min(after, len(clip.luma) - 1)])
+    if motion is None or motion.inlier_share < 0.5:
+        return False
+    height, width = clip.luma.shape[1:]
+    gone = (motion.right_px / width, motion.down_px / height, motion.log_scale) * short_sides(width / height)[:3]
+    return bool(np.linalg.norm(gone) < way / 2)
 
 
 def _runs(labels: Sequence[str]) -> list[tuple[int, int]]:
@@ -189,20 +240,12 @@ def _without_short_runs(labels: Sequence[str], edges_s: Sequence[float], shortes
         labels[first:last] = [labels[runs[beside][0]]] * (last - first)
 
 
-def _subject_not_camera(labels: Sequence[str]) -> list[str]:
-    """Take back "handheld" between static stretches: a tripod stays one, so something came close to the camera."""
-    static = [i for i, label in enumerate(labels) if label == "static"]
-    if len(static) < 0.4 * len(labels):
-        return list(labels)
-    inside = range(static[0], static[-1])
-    return ["unknown" if label == "handheld" and i in inside else label for i, label in enumerate(labels)]
-
-
 def _segment(label: str, start_s: float, end_s: float, rates: np.ndarray) -> Segment:
     known = rates[np.isfinite(rates[:, 1])]
     inliers = round(float(np.median(known[:, 5])), 3) if len(known) else None
+    around = round(float(np.median(known[:, 6])), 2) if len(known) else None
     if label == "unknown" or not len(known):
-        return Segment(start_s, end_s, "unknown", data={"inlier_share": inliers})
+        return Segment(start_s, end_s, "unknown", data={"inlier_share": inliers, "border_share": around})
     pan, tilt, zoom, roll = np.median(known[:, 1:5], axis=0)
     data = {
         "pan_frame_widths_per_s": round(float(pan), 4),
@@ -211,6 +254,7 @@ def _segment(label: str, start_s: float, end_s: float, rates: np.ndarray) -> Seg
         "roll_deg_per_s": round(float(roll), 2),
         "shake_frame_widths_per_s": round(shake(known[:, 1:3]), 4),
         "inlier_share": inliers,
+        "border_share": around,
     }
     return Segment(start_s, end_s, label, inliers, data=data)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analyzers.common.tracks import Hit, clipped, link, mean_box, overlap, stretch_end_s, stretches
+from analyzers.common.tracks import Hit, clipped, link, mean_box, overlap, rejoin, stretch_end_s, stretches
 
 
 def hit(time_s: float, left: float, size: float = 0.1) -> Hit:
@@ -54,6 +54,33 @@ def test_what_is_joined(hits, options, lengths):
 
 def test_no_hits_no_tracks():
     assert link([], max_gap_s=1.0) == []
+
+
+def looks(alike: dict[tuple[float, float], float]):
+    """Likeness by the first time of the earlier and that of the later track; 0 for all others."""
+    return lambda before, after: alike.get((before[0].time_s, after[0].time_s), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("tracks", "alike", "options", "lengths"),
+    [
+        pytest.param([[hit(0, 0.1)], [hit(4, 0.15)]], {(0, 4): 0.9}, {}, [2], id="back in its place"),
+        pytest.param([[hit(0, 0.1)], [hit(4, 0.15)]], {(0, 4): 0.7}, {}, [1, 1], id="somebody else"),
+        pytest.param([[hit(0, 0.1)], [hit(4, 0.25)]], {(0, 4): 0.9}, {}, [1, 1], id="elsewhere"),
+        pytest.param([[hit(0, 0.1)], [hit(4, 0.1, 0.2)]], {(0, 4): 0.9}, {}, [1, 1], id="of another size"),
+        pytest.param([[hit(0, 0.1)], [hit(11, 0.1)]], {(0, 11): 0.9}, {}, [1, 1], id="too late"),
+        pytest.param([[hit(0, 0.1)], [hit(4, 0.1)]], {(0, 4): 0.9}, {"breaks_s": [2.0]}, [1, 1], id="after a cut"),
+        pytest.param([[hit(0, 0.1), hit(5, 0.1)], [hit(4, 0.1)]], {(0, 4): 0.9}, {}, [2, 1], id="seen at once"),
+        pytest.param(
+            [[hit(0, 0.1)], [hit(1, 0.15)], [hit(4, 0.1)]], {(0, 4): 0.9, (1, 4): 0.95}, {}, [1, 2], id="the more alike"
+        ),
+        pytest.param(
+            [[hit(0, 0.1)], [hit(4, 0.1)], [hit(8, 0.1)]], {(0, 4): 0.9, (4, 8): 0.9}, {}, [3], id="hidden twice"
+        ),
+    ],
+)
+def test_what_is_joined_again(tracks, alike, options, lengths):
+    assert [len(t) for t in rejoin(tracks, looks(alike), 0.8, max_gap_s=10.0, **options)] == lengths
 
 
 def test_stretches_are_cut_at_gaps():

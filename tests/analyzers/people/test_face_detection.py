@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analyzers.common.tracks import overlap
-from analyzers.people.face_detection import is_evidence
+from analyzers.common.tracks import Hit, overlap
+from analyzers.people.face_detection import is_evidence, score_both_ways
 from tests.analyzers.people.pictures import face_box_on_wall, face_on_wall, shared_picture, walk
 from tests.media import run_analyzer, shared_clip, shared_truth, still, synthetic_clip, texture
 
@@ -47,6 +47,40 @@ def test_a_face_that_leaves_and_comes_back_is_two_stretches_of_one_track():
     assert found.summary["face_share"] == pytest.approx((first.end_s + last_s - second.start_s) / last_s, abs=0.03)
 
 
+def hidden(before: np.ndarray, after: np.ndarray) -> list[np.ndarray]:
+    """A board slides up before one picture and down from another after 3 s, in one shot."""
+    height, board = len(before), texture(*before.shape[:2], seed=2, scale_px=40)
+
+    def covered(picture: np.ndarray, share: float) -> np.ndarray:
+        top = round((1 - share) * height)
+        return np.concatenate([picture[:top], board[: height - top]])
+
+    slide = [i / 10 for i in range(1, 10)]
+    up, down = [covered(before, s) for s in slide], [covered(after, s) for s in reversed(slide)]
+    return [*still(before, 1, 20), *up, *still(board, 3, 20), *down, *still(after, 1, 20)]
+
+
+def darker_and_redder(picture: np.ndarray) -> np.ndarray:
+    return (picture * np.array([0.8, 0.6, 0.5])).astype(np.uint8)
+
+
+def test_a_face_hidden_for_three_seconds_keeps_its_track():
+    again = darker_and_redder(face_on_wall(left_px=125, top_px=38))
+    found = faces(synthetic_clip(hidden(face_on_wall(), again), fps=20))
+    assert [s.data["track"] for s in found.segments] == [0, 0]
+    assert found.segments[1].start_s - found.segments[0].end_s > 2.5
+
+
+def test_somebody_else_in_the_same_place_is_another_track():
+    other = face_on_wall(left_px=900)
+    portrait = shared_picture("man_portrait.png", 220)
+    other[30 : 30 + len(portrait), 100 : 100 + portrait.shape[1]] = portrait
+    found = faces(synthetic_clip(hidden(face_on_wall(), other), fps=20))
+    first, second = found.segments
+    assert overlap(first.box, second.box) > 0.3, "they must be in the same place for this to mean anything"
+    assert first.data["track"] != second.data["track"]
+
+
 @pytest.mark.parametrize("picture", [np.zeros((320, 180, 3), np.uint8), texture(320, 180)], ids=["black", "texture"])
 def test_no_face_where_there_is_none(picture):
     found = faces(synthetic_clip(still(picture, 1)))
@@ -60,6 +94,27 @@ def test_no_face_where_there_is_none(picture):
 )
 def test_evidence(scores, expected):
     assert is_evidence(scores, min_evidence=0.25, min_best_score=0.66) is expected
+
+
+@pytest.mark.parametrize(
+    ("mirrored", "expected"),
+    [
+        pytest.param([((0.6, 0.2, 0.8, 0.4), 0.6)], 0.65, id="the same place"),
+        pytest.param([((0.2, 0.2, 0.4, 0.4), 0.9)], 0.0, id="the place before mirroring"),
+        pytest.param([((0.0, 0.6, 0.2, 0.8), 0.9), ((0.61, 0.2, 0.81, 0.4), 0.8)], 0.75, id="one of two"),
+        pytest.param([], 0.0, id="nothing"),
+    ],
+)
+def test_score_of_a_picture_and_its_mirror_image(mirrored, expected):
+    assert score_both_ways(Hit(0.0, (0.2, 0.2, 0.4, 0.4), 0.7), mirrored) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["nasa_13013.mp4", "face_noface.mov", "smpte-2997.mp4", "friday.mp4"])
+def test_mirrored_clips_have_the_same_number_of_faces(name):
+    clip = shared_clip(f"video/{name}")
+    found, mirrored = faces(clip), faces(synthetic_clip(clip.frames[:, :, ::-1], 4.0, times_s=clip.frame_times_s))
+    assert mirrored.summary.get("people_max", 0) == found.summary.get("people_max", 0)
+    assert mirrored.summary.get("tracks", 0) == found.summary.get("tracks", 0)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +152,7 @@ def test_clips_with_and_without_a_face(name):
     clip, truth = shared_clip(f"video/{name}"), shared_truth(f"video/{name}")
     found = faces(clip)
     times_s = found.tracks["face_count_times_s"]
+    assert found.summary["tracks"] == found.summary["people_max"] == 1
     for stretch in truth["faces"]:
         # One picture of tolerance: the truth was read off to the frame, faces are looked for 4 times a second.
         inside = (times_s >= stretch["t"][0] + 0.25) & (times_s < stretch["t"][1] - 0.25)
