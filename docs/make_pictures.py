@@ -27,6 +27,7 @@ LARGEST_BYTES = 400_000
 COLOURS = 256
 REPORT_AT_S = 4.5
 """The moment that the report shows: a face, and a text over the picture."""
+DRAWN = ("faces", "poses", "text")
 GRAPH = '(+key:"comment_cta_detection" or key:"cut_analysis" or key:"report") and not group:"weights"'
 """A part of the graph; all 32 assets are too small to be read in a picture."""
 GROUPS = ("media", "vision", "sound", "speech", "language", "report")
@@ -57,7 +58,8 @@ def picture_report(tab: Browser, page: Path) -> None:
     tab.open(page, WIDTH_PX, 1100)
     tab.value(f"void (document.querySelector('video').currentTime = {REPORT_AT_S})")
     tab.wait("!document.querySelector('video').seeking && document.querySelector('video').readyState >= 2")
-    tab.value("void document.querySelector('#boxes-switch').click()")
+    for kind in DRAWN:
+        tab.value(f"document.querySelector('#draw [data-kind={kind}]').click()")
     keep(tab, "report.png")
 
 

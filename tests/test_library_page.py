@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.library_store import put_report
-from tests.report.browser import PROGRAM, Browser, browser
+from tests.report.browser import AXE_CORE, AXE_MISSING, PROGRAM, Browser, browser
 from tests.report.example import example_report, missing, result
 from tests.report.test_page import HOSTILE, Page, everywhere
 from tiktok_assets.library import library_page, update_library
@@ -224,6 +225,41 @@ def test_no_width_needs_sideways_scrolling(tab: Browser, large: Path, width_px: 
     assert tab.value("document.documentElement.scrollWidth") <= width_px
     over = "[...document.querySelectorAll('.rows .row')].filter(r => r.scrollWidth > r.clientWidth + 1).length"
     assert tab.value(over) == 0
+
+
+@in_browser
+@pytest.mark.skipif(not AXE_CORE.is_file(), reason=AXE_MISSING)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width_px", [390, 1400])
+def test_no_serious_accessibility_fault(
+    tab: Browser, written: Callable[[str], Path], width_px: int, dark: bool
+) -> None:
+    tab.open(written(render(four_videos())), width_px=width_px, dark=dark)
+    tab.value("document.querySelector('#matrix').open = true")
+    assert tab.faults() == []
+    press(tab, "#chips button")
+    press(tab, "[data-sort=title] button")
+    assert tab.faults() == []
+    search(tab, "nothing like it")
+    assert tab.faults() == []
+
+
+@in_browser
+def test_paper_shows_the_first_videos_below_each_other(tab: Browser, large: Path) -> None:
+    tab.open(large)
+    tab.value(
+        "window.addEventListener('beforeprint', () => { window.printed = document.querySelectorAll('.row').length })"
+    )
+    tab.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)
+    assert tab.value("window.printed") == 1 + 500
+    assert "500 of 10" in tab.value("document.querySelector('#unprinted').textContent")
+    assert tab.value("document.querySelectorAll('.row').length") < 60
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    places = tab.value(
+        "[...document.querySelectorAll('.rows .row')].map(r => r.getBoundingClientRect()).map(r => [r.top, r.bottom])"
+    )
+    assert all(bottom <= top + 0.5 for (_, bottom), (top, _) in pairwise(places))
+    tab.call("Emulation.setEmulatedMedia", media="")
 
 
 @in_browser

@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+AXE_CORE = Path(os.environ.get("AXE_CORE", "node_modules/axe-core/axe.min.js"))
+"""Deque's accessibility checker (MPL-2.0), which is no part of the project: npm install axe-core."""
+AXE_MISSING = f"axe-core is not at {AXE_CORE}: npm install axe-core elsewhere and let AXE_CORE name its axe.min.js"
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -149,6 +152,15 @@ class Browser:
                 windowsVirtualKeyCode=KEY_CODES[key],
                 **({"text": text} if text and kind == "keyDown" else {}),
             )
+
+    def faults(self) -> list[str]:
+        """What axe-core calls a serious or critical fault of the page as it is now: rule and element."""
+        self.value(f"{AXE_CORE.read_text('utf-8')};0")
+        return self.value(
+            "axe.run(document, {resultTypes: ['violations']}).then(({violations}) => violations"
+            ".filter(v => ['serious', 'critical'].includes(v.impact))"
+            ".flatMap(v => v.nodes.map(n => `${v.id}: ${n.html.slice(0, 200)}`)))"
+        )
 
     def picture(self, to: Path, whole_page: bool = False) -> None:
         """Save a screenshot as PNG."""

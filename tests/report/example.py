@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from analyzers.common.face_mesh import MEASURES
 from tests.media import REPOSITORY
 
 SCHEMA = json.loads((REPOSITORY / "tiktok_assets" / "report" / "report.schema.json").read_text("utf-8"))
@@ -28,6 +29,7 @@ CAPTIONS = (
     (10.2, 11.8, "Link in bio – follow for part 2", "en", (0.08, 0.77, 0.92, 0.9)),
 )
 SPEECH = ((2.5, 5.1), (7.5, 10.2))
+HAND_BOX = (0.2, 0.88, 0.32, 0.96)
 FACE_BOX = (0.31, 0.17, 0.72, 0.46)
 
 
@@ -291,3 +293,50 @@ def example_tracks() -> dict[str, dict[str, np.ndarray]]:
         },
         "face_detection": {"faces": hits.astype(np.float32), "faces_times_s": hits_s},
     }
+
+
+def posing_report() -> dict[str, Any]:
+    """The example where the person of the third shot is seen whole, with a hand."""
+    report = example_report()
+    report["analyzer_results"] |= {
+        "body_pose": result([segment(3.5, 5.5, "upper_body", 0.95, (0.26, 0.3, 0.78, 0.92), samples=8)]),
+        "hand_gesture": result([segment(3.5, 5.5, "open_palm", 0.9, HAND_BOX, number=0, hand="right")]),
+    }
+    report["analyzer_results"]["face_emotion"]["segments"][0]["data"]["track"] = 0
+    return report
+
+
+def posing_tracks() -> dict[str, dict[str, np.ndarray]]:
+    """The tracks of `posing_report`: look, body and hand in each of the pictures with a face."""
+    tracks = example_tracks()
+    times_s = tracks["face_detection"]["faces_times_s"]
+    return tracks | {
+        "eye_tracking": {"mesh": _mesh(len(times_s)), "mesh_times_s": times_s},
+        "body_pose": {"pose": _pose(len(times_s)), "pose_times_s": times_s},
+        "hand_gesture": {"hands": _hands(len(times_s)), "hands_times_s": times_s},
+    }
+
+
+def _mesh(count: int) -> np.ndarray:
+    """The face looks 30 degrees to the right; in the last picture its eyes are closed."""
+    mesh = np.zeros((count, len(MEASURES)), np.float32)
+    mesh[:, MEASURES.index("gaze_yaw_deg")] = 30
+    mesh[-1, MEASURES.index("gaze_yaw_deg")] = np.nan
+    return mesh
+
+
+def _pose(count: int) -> np.ndarray:
+    """A body with its arms hanging, seen down to the hips."""
+    pose = np.zeros((count, 33, 3), np.float32)
+    places = {0: (0.52, 0.3), 11: (0.7, 0.5), 12: (0.34, 0.5), 13: (0.76, 0.7), 14: (0.28, 0.7)}
+    places |= {15: (0.78, 0.88), 16: (0.26, 0.88), 23: (0.64, 0.92), 24: (0.4, 0.92)}
+    for point, place in places.items():
+        pose[:, point] = (*place, 0.95)
+    return pose
+
+
+def _hands(count: int) -> np.ndarray:
+    """A hand that hangs at the left of the picture: five fingers of four points below a wrist."""
+    points = [0.26, 0.88]
+    points += [v for finger in range(5) for joint in range(4) for v in (0.2 + 0.03 * finger, 0.9 + 0.02 * joint)]
+    return np.tile(np.array([0, 1, *HAND_BOX, 0.9, *points], np.float32), (count, 1))

@@ -20,8 +20,8 @@ from analyzers.catalogue import CATALOGUE
 from tests.media import sample_clip
 from tests.report.example import SCHEMA, example_report, example_tracks, report_of, result, segment
 from tiktok_assets.report import page as page_module
-from tiktok_assets.report.drawing import box_hits, curves, film_strip, spans, stacked, ticks
-from tiktok_assets.report.page import MAX_PAGE_BYTES, render_page
+from tiktok_assets.report.drawing import curves, film_strip, spans, stacked, ticks
+from tiktok_assets.report.page import MAX_PAGE_BYTES, MAX_TAG_CHARACTERS, render_page, shown_tags
 from tiktok_assets.report.wording import MAX_TEXT_CHARACTERS, cleaned, clock, number, values
 
 HOSTILE = (
@@ -110,6 +110,15 @@ def test_the_example_is_a_report_with_every_status() -> None:
     )
 
 
+def test_tags_take_two_lines_at_most() -> None:
+    assert shown_tags(["köln"] * 3) == ["köln"] * 3
+    many = shown_tags(["x" * 100_000] * 40)
+    assert {len(tag) for tag in many} == {40}
+    assert len(many) == MAX_TAG_CHARACTERS // 44
+    page = Page(render_page(example_report(tags=[f"tag{i:02}" for i in range(40)])))
+    assert "tag19 … 20 more" in page.text
+
+
 def test_lanes_show_every_segment_and_every_reason() -> None:
     report = example_report()
     html = render_page(report, example_tracks())
@@ -147,6 +156,18 @@ def test_insights_link_to_what_they_rest_on() -> None:
     assert "The first 3 s have cut, motion, sound" in page.text
     assert "Rests on Cut analysis: cut, 2.50 s ; Temporal flow: build up, 0.00–3.50 s" in page.text
     assert "2.5" in [a["data-s"] for a in page.with_class("jump")]
+
+
+def test_what_is_said_twice_stands_there_once() -> None:
+    report = example_report()
+    results = report["analyzer_results"]
+    follow = results["comment_cta_detection"]["segments"][0]
+    results["comment_cta_detection"]["segments"] = [follow, follow | {"label": "like"}]
+    hook = results["cross_analyzer_intelligence"]["segments"][0]["data"]
+    hook["rests_on"] = [hook["rests_on"][0]] * 3 + [hook["rests_on"][1]]
+    page = Page(render_page(report))
+    assert page.text.count("call to action Für mehr Tipps folgen!") == 1
+    assert "Rests on Cut analysis: cut, 2.50 s ; Temporal flow: build up, 0.00–3.50 s" in page.text
 
 
 def test_the_page_asks_for_nothing_but_the_video_beside_it() -> None:
@@ -292,6 +313,9 @@ def test_units_come_from_names() -> None:
         "is_grayscale": False,
         "languages": ["de", "en"],
         "content_box": [0, 0, 1, 1],
+        "shares": {"static": 0.82, "zoom_in": 0.09, "tilt": 0.0},
+        "posture_s": {"standing": 1.5, "close_up": 27.87},
+        "gestures": {},
     }
     assert values(data) == [
         ("tempo", "120 BPM"),
@@ -301,6 +325,9 @@ def test_units_come_from_names() -> None:
         ("blinks", "–"),
         ("is grayscale", "no"),
         ("languages", "de, en"),
+        ("shares", "static 82 %, zoom in 9 %"),
+        ("posture", "close up 27.87 s, standing 1.5 s"),
+        ("gestures", "none"),
     ]
 
 
@@ -358,14 +385,6 @@ def test_a_probability_is_drawn_against_certainty() -> None:
 
 def test_series_without_times_are_not_drawn() -> None:
     assert curves({"level": np.ones(50), "other_times_s": np.arange(49.0)}, 10.0) == []
-
-
-def test_boxes_are_rows_of_time_track_and_corners() -> None:
-    hits = box_hits(example_tracks()["face_detection"])
-    assert len(hits) == 8
-    assert hits[0] == pytest.approx([3.5, 0, 0.301, 0.161, 0.711, 0.451], abs=0.005)
-    crowd = np.tile([0.0, 0, 0, 1, 1, 1], (9_000, 1))
-    assert 0 < len(box_hits({"a": crowd, "a_times_s": np.arange(9_000) * 0.01})) <= 2_500
 
 
 def test_the_strip_of_pictures_tiles_the_video_and_keeps_to_shots() -> None:

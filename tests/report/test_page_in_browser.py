@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.media import SAMPLE
-from tests.report.browser import PROGRAM, Browser, browser
-from tests.report.example import example_report, example_tracks
+from tests.report.browser import AXE_CORE, AXE_MISSING, PROGRAM, Browser, browser
+from tests.report.example import SPEECH, example_report, example_tracks, posing_report, posing_tracks, segment
 from tests.report.test_page import HOSTILE, everywhere
 from tiktok_assets.report.page import render_page
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed")
 
 PLAYER = "document.querySelector('#player')"
-PLAYHEAD_S = "12 * document.querySelector('#lanes').style.getPropertyValue('--at')"
+PLAYHEAD_S = "12 * document.querySelector('.playhead').style.getPropertyValue('--at')"
 FACE = '.seg[aria-label^="face,"]'
 
 
@@ -126,15 +128,148 @@ def test_the_keyboard_reaches_everything(tab: Browser, page: Path) -> None:
     tab.wait(f"{PLAYER}.paused")
 
 
-def test_boxes_lie_over_the_picture_where_the_face_is(tab: Browser, page: Path) -> None:
-    tab.open(page, place="#t=4.0")
-    tab.click(*tab.middle("#boxes-switch"))
-    boxes = tab.value(
-        "[...document.querySelectorAll('#boxes i')].map(e => [e.dataset.text, parseFloat(e.style.left) / 100])"
+def switch(tab: Browser, *kinds: str) -> None:
+    for kind in kinds:
+        tab.click(*tab.middle(f"#draw [data-kind={kind}]"))
+
+
+def lines(tab: Browser, kind: str) -> str:
+    return tab.value(f"document.querySelector('#overlay .k-{kind} .line').getAttribute('d') ?? ''")
+
+
+def labels(tab: Browser) -> list[tuple[str, list[float]]]:
+    """Text and place (left, top, right, bottom in px of the picture) of each label that is shown."""
+    return tab.value(
+        "(stage => [...document.querySelectorAll('#overlay b:not([hidden])')].map(b => [b.textContent,"
+        " (r => [r.left - stage.left, r.top - stage.top, r.right - stage.left, r.bottom - stage.top])"
+        "(b.getBoundingClientRect())]))(document.querySelector('.stage').getBoundingClientRect())"
     )
-    found = dict(boxes)
-    assert found["face 1"] == pytest.approx(0.31, abs=0.011)
-    assert "First woman to pilot the Shuttle" in found
+
+
+@pytest.fixture
+def posing(written: Callable[..., Path]) -> Path:
+    return written(render_page(posing_report(), posing_tracks()))
+
+
+def test_each_kind_is_drawn_where_it_is_when_it_is_switched_on(tab: Browser, posing: Path) -> None:
+    tab.open(posing, place="#t=4.0")
+    assert all(lines(tab, kind) == "" for kind in ("faces", "poses", "hands", "text"))
+    switch(tab, "poses")
+    assert "M700 500L760 700L780 880" in lines(tab, "poses")
+    assert lines(tab, "faces") == ""
+    switch(tab, "faces", "hands", "text")
+    left = float(lines(tab, "faces").removeprefix("M").split()[0])
+    assert left == pytest.approx(1000 * 0.31, abs=11)
+    assert lines(tab, "hands").startswith("M260 880")
+    look = lines(tab, "faces").split("l")[1].split()
+    assert float(look[0]) == pytest.approx(0.7 * 290 * math.sin(math.radians(30)) * 1024 / 576, rel=0.02)
+    assert float(look[1]) == pytest.approx(0)
+    assert {text for text, _ in labels(tab)} == {
+        "face · smile",
+        "upper body",
+        "open palm",
+        "First woman to pilot the Shuttle",
+    }
+    switch(tab, "poses")
+    assert lines(tab, "poses") == ""
+    assert "upper body" not in dict(labels(tab))
+
+
+def test_what_is_drawn_moves_with_the_picture_and_never_across_a_cut(
+    tab: Browser, written: Callable[..., Path]
+) -> None:
+    tracks = posing_tracks()
+    times_s = np.array([4.0, 4.25, 5.0, 5.48])
+    boxes = np.array([[0, x, 0.2, x + 0.2, 0.4, 0.9] for x in (0.2, 0.4, 0.5, 0.6)])
+    tracks["face_detection"] = {"faces": boxes, "faces_times_s": times_s}
+    tab.open(written(render_page(posing_report(), tracks)), place="#t=4.125")
+    switch(tab, "faces")
+
+    def left() -> float | None:
+        path = lines(tab, "faces")
+        return float(path.removeprefix("M").split()[0]) if path else None
+
+    assert left() == pytest.approx(300, abs=1)
+    for at_s, expected in ((4.25, 400), (4.6, None), (4.9, 500), (5.49, 600), (5.51, None)):
+        tab.value(f"document.querySelector('#position').value = {at_s}")
+        tab.value("document.querySelector('#position').dispatchEvent(new Event('input'))")
+        tab.wait(f"!{PLAYER}.seeking")
+        assert left() == (expected and pytest.approx(expected, abs=12)), at_s
+
+
+def test_switches_work_by_keyboard_and_stay_while_it_plays(tab: Browser, posing: Path) -> None:
+    tab.open(posing, place="#t=3.6")
+    tab.value("document.querySelector('#draw [data-kind=hands]').focus()")
+    tab.press("Enter")
+    pressed = "document.querySelector('#draw [data-kind=hands]').getAttribute('aria-pressed')"
+    assert tab.value(pressed) == "true"
+    tab.value("document.activeElement.blur()")
+    tab.press(" ")
+    tab.wait(f"!{PLAYER}.paused && {PLAYER}.currentTime > 3.8")
+    assert lines(tab, "hands") != ""
+    tab.press(" ")
+    tab.wait(f"{PLAYER}.paused")
+    assert tab.value(pressed) == "true"
+
+
+def test_the_buttons_of_the_player_make_room_for_what_is_drawn(tab: Browser, posing: Path) -> None:
+    tab.open(posing, place="#t=4.0")
+    assert tab.value(f"{PLAYER}.controls")
+    switch(tab, "faces")
+    assert not tab.value(f"{PLAYER}.controls")
+    tab.move(*tab.middle("#player"))
+    tab.wait(f"{PLAYER}.controls")
+    tab.move(*tab.middle("#draw"))
+    tab.wait(f"!{PLAYER}.controls")
+    tab.press("Escape")
+    tab.value(f"{PLAYER}.focus()")
+    tab.wait(f"{PLAYER}.controls")
+
+
+@pytest.mark.parametrize("width_px", [390, 1400])
+def test_labels_can_all_be_read(tab: Browser, written: Callable[..., Path], width_px: int) -> None:
+    report, tracks = posing_report(), posing_tracks()
+    crowd = np.array([[i, 0.3 + 0.02 * i, 0.2 + 0.01 * i, 0.6, 0.5, 0.9] for i in range(12)])
+    tracks["face_detection"] = {"faces": crowd, "faces_times_s": np.full(12, 4.0)}
+    report["analyzer_results"]["text_overlay"]["segments"] += [
+        segment(3.6, 5.0, "overlay", 0.9, (0.05, 0.6 + 0.03 * i, 0.9, 0.7 + 0.03 * i), text=text)
+        for i, text in enumerate(("red", "Für mehr Tipps folgen! " * 4, "مرحبا"))
+    ]
+    tab.open(written(render_page(report, tracks)), width_px=width_px, place="#t=4.0")
+    switch(tab, "faces", "poses", "hands", "text")
+    shown = labels(tab)
+    assert len(shown) >= 12
+    width, height = tab.value("(s => [s.clientWidth, s.clientHeight])(document.querySelector('.stage'))")
+    for i, (_, (left, top, right, bottom)) in enumerate(shown):
+        assert left >= -0.5
+        assert top >= -0.5
+        assert right <= width + 0.5
+        assert bottom <= height + 0.5
+        for _, (x0, y0, x1, y1) in shown[:i]:
+            assert left >= x1 or right <= x0 or top >= y1 or bottom <= y0
+
+
+def test_the_player_offers_what_was_said_as_captions(tab: Browser, written: Callable[..., Path]) -> None:
+    report = example_report()
+    said = ["Für <i>mehr</i> & mehr", "tschüss!"]
+    report["analyzer_results"]["speech_transcription"]["segments"] = [
+        segment(a, b, "speech", text=text) for (a, b), text in zip(SPEECH, said, strict=True)
+    ]
+    tab.open(written(render_page(report)))
+    cues = tab.value(
+        f"[...{PLAYER}.textTracks[0].cues].map(c => [c.startTime, c.endTime, c.getCueAsHTML().textContent])"
+    )
+    assert cues == [[*SPEECH[0], said[0]], [*SPEECH[1], said[1]]]
+
+
+@pytest.mark.skipif(not AXE_CORE.is_file(), reason=AXE_MISSING)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width_px", [390, 1400])
+def test_no_serious_accessibility_fault(tab: Browser, posing: Path, width_px: int, dark: bool) -> None:
+    tab.open(posing, width_px=width_px, dark=dark, place="#t=4.0")
+    tab.value("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    switch(tab, "faces", "poses", "hands", "text")
+    assert tab.faults() == []
 
 
 @pytest.mark.parametrize("width_px", [360, 768, 1024, 1400])

@@ -4,7 +4,7 @@
   const data = JSON.parse($("#data").textContent);
   const { columns, statuses, analyzers } = data;
   const count = columns.folder.length;
-  const OVERSCAN = 6;
+  const OVERSCAN = 6, MAX_PRINTED = 500;
 
   function element(name, properties, ...children) {
     const made = Object.assign(document.createElement(name), properties);
@@ -110,6 +110,7 @@
     measure();
     $("#table").setAttribute("aria-rowcount", order.length + 1);
     $("#none").hidden = order.length > 0;
+    $("#unprinted").textContent = `The first ${MAX_PRINTED} of ${grouped(order.length)} videos are printed.`;
     if (toTop && $("#main").getBoundingClientRect().top < 0) $("#main").scrollIntoView();
     draw();
     remember();
@@ -241,15 +242,15 @@
 
   /* rows: only those in sight are there */
   const rows = $("#rows"), live = new Map();
-  let height = 0;
+  let height = 0, isPrinted = false;
   function measure() {
     height = parseFloat(getComputedStyle(document.body).getPropertyValue("--row"));
-    rows.style.height = `${order.length * height}px`;
+    rows.style.setProperty("--rows", order.length);
   }
   function draw() {
     const top = rows.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(-top / height) - OVERSCAN);
-    const last = Math.min(order.length, Math.ceil((innerHeight - top) / height) + OVERSCAN);
+    const first = isPrinted ? 0 : Math.max(0, Math.floor(-top / height) - OVERSCAN);
+    const last = Math.min(order.length, isPrinted ? MAX_PRINTED : Math.ceil((innerHeight - top) / height) + OVERSCAN);
     let next = null;
     for (const [place, row] of live) {
       if (place >= first && place < last) continue;
@@ -278,7 +279,7 @@
   function made(i, place) {
     const get = (name) => columns[name][i];
     const row = attributes(element("div", { className: "row" }), { role: "row", "aria-rowindex": place + 2 });
-    row.style.transform = `translateY(${place * height}px)`;
+    row.style.setProperty("--place", place);
     row.dataset.place = place;
     const folder = `../videos/${encodeURIComponent(get("folder"))}`;
     const thumb = cell("thumb", "");
@@ -346,10 +347,13 @@
   };
   window.addEventListener("scroll", later, { passive: true });
   window.addEventListener("resize", () => {
-    const before = height;
     measure();
-    if (height !== before) for (const row of live.values()) row.style.transform = `translateY(${row.dataset.place * height}px)`;
     later();
+  });
+  for (const [event, is] of [["beforeprint", true], ["afterprint", false]]) window.addEventListener(event, () => {
+    isPrinted = is;
+    $("#unprinted").hidden = order.length <= MAX_PRINTED;
+    draw();
   });
 
   /* keyboard */

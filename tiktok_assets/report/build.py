@@ -10,7 +10,7 @@ from analyzers.contract import SUCCESS
 from tiktok_assets.store import VideoFolder
 
 SCHEMA_VERSION = "1.0"
-REPORT_VERSION = f"1-{SCHEMA_VERSION}"
+REPORT_VERSION = f"2-{SCHEMA_VERSION}"
 """Raised whenever the same outcomes give another report or page."""
 
 DECODED = ("decoded_frames", "audio_track")

@@ -1,8 +1,7 @@
-"""What the report page draws: rows, curves and boxes as plain numbers and SVG paths, pictures as small JPEGs."""
+"""What the report page draws: rows and curves as plain numbers and SVG paths, pictures as small JPEGs."""
 
 from __future__ import annotations
 
-import bisect
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +21,6 @@ CURVE_POINTS = 320
 DB_RANGE = 60.0
 """What lies further below the highest level is drawn at the bottom, or silence would flatten all else."""
 MAX_CURVES = 4
-MAX_HITS = 2_500
 FILM_HEIGHT_PX = 72
 FILM_WIDTH_PX = 760
 """Size of the strip of pictures on a wide screen; only how many pictures there are follows from it."""
@@ -203,20 +201,3 @@ def _extremes(values: np.ndarray, run: np.ndarray, count: int) -> np.ndarray:
         return run
     stretches = np.array_split(run, count // 2)
     return np.unique([s[f(values[s])] for s in stretches for f in (np.argmin, np.argmax)])
-
-
-def box_hits(tracks: Mapping[str, np.ndarray]) -> list[list[float]]:
-    """Rows of time in s, track, x0, y0, x1, y1 for drawing over the picture, at most `MAX_HITS` of them."""
-    rows: list[list[float]] = []
-    for name, hits in tracks.items():
-        times_s = tracks.get(f"{name}_times_s")
-        if times_s is None or np.ndim(hits) != 2 or hits.shape[1] != 6 or len(times_s) != len(hits):
-            continue
-        keep = np.isfinite(hits).all(axis=1)
-        table = np.column_stack([np.asarray(times_s)[keep], np.asarray(hits)[keep, :5]])
-        rows += [[round(float(v), 3) for v in row] for row in table]
-    rows.sort()
-    if len(rows) <= MAX_HITS:
-        return rows
-    last = bisect.bisect_right([r[0] for r in rows], rows[MAX_HITS][0]) - 1
-    return [r for r in rows if r[0] < rows[last][0]][:MAX_HITS]

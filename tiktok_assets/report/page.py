@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +22,8 @@ from markupsafe import Markup
 
 from analyzers.catalogue import CATALOGUE, analyzer_class
 from analyzers.contract import STATUSES, SUCCESS
-from tiktok_assets.report.drawing import Curve, FilmPicture, box_hits, curves, palette, spans, stacked, ticks
+from tiktok_assets.report.drawing import Curve, FilmPicture, curves, palette, spans, stacked, ticks
+from tiktok_assets.report.overlay import SCALE, overlay
 from tiktok_assets.report.wording import (
     cleaned,
     clock,
@@ -39,6 +40,7 @@ from tiktok_assets.report.wording import (
 
 MAX_PAGE_BYTES = 1_400_000
 """A page that would be larger shows fewer segments; report.json has them all."""
+MAX_TAG_CHARACTERS = 180
 SEGMENT_CAPS = (120, 60, 30, 12, 4)
 """Segments per analyzer that can be clicked, and rows per table; the first that keeps the page small enough."""
 FAMILIES = {
@@ -84,7 +86,7 @@ def render_page(
     Args:
         report: as report.schema.json describes it.
         tracks: per-frame series by analyzer; drawn as curves where a `*times_s` array of the same length is there.
-            Arrays (hits, 6) of track, x0, y0, x1, y1, score become boxes over the picture.
+            Boxes, poses and hands are drawn over the picture; see `overlay`.
         thumbnail: a JPEG that is shown until the video plays.
         film: pictures from `film_strip`.
 
@@ -119,12 +121,13 @@ def _render(
     data = {
         "duration_s": duration_s,
         "fps": meta["fps"],
-        "hits": {p.name: hits for p in parts if (hits := box_hits(tracks.get(p.name, {})))},
+        "overlay": overlay(results, tracks),
     }
     return template.render(
         title=meta["title"] or meta["video_key"],
         meta=meta,
         link=next((u for u in (meta["webpage_url"], meta["source"]) if is_web_address(u)), None),
+        tags=shown_tags(meta["tags"] or ()),
         date=readable_date(meta["upload_date"]),
         facts=facts(report),
         counts=[(s, n, STATUS_COUNTS[s]) for s, n in counts.items() if n],
@@ -132,6 +135,7 @@ def _render(
         shape=shape(meta),
         video=video_address(meta["video_path"]),
         has_pictures=bool(meta["width"]),
+        kinds=data["overlay"].pop("kinds"),
         poster=data_uri(thumbnail) if thumbnail and len(thumbnail) < 200_000 else None,
         film=[_film_cell(f, duration_s) for f in film] if duration_s else [],
         ticks=ticks(duration_s),
@@ -172,6 +176,7 @@ def _sources() -> tuple[jinja2.Template, str, str]:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "clock": clock}
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     css, js = (folder.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     return environment.get_template("page.html"), css, js
 
@@ -193,6 +198,8 @@ class Bar:
     """How strongly it is coloured: more where the analyzer is surer."""
     detail: str
     box: str | None
+    thing: int | None
+    """Which of several faces, objects or hands it is about."""
     colors: list[tuple[str, float, float]]
     """Hex colour, left and width in percent of the bar, for a palette."""
 
@@ -212,7 +219,8 @@ class Part:
     all_spans: str | None
     """An SVG path of all segments, where there are too many to click."""
     rows: int
-    values: list[tuple[str, str]]
+    values: list[tuple[str, str, bool]]
+    """Name, text, and whether that needs the whole width."""
     palette: list[tuple[str, str, str]]
     """Colour, name and share of the whole video."""
     curves: list[Curve] = field(default_factory=list)
@@ -227,13 +235,13 @@ class Part:
             name=name,
             title=title_of(name),
             family=family_of(name),
-            gives=analyzer_class(name).spec.gives if name in CATALOGUE else "",
+            gives=analyzer_class(name).spec.gives.replace("_", " ") if name in CATALOGUE else "",
             result=result,
             total=len(segments),
             bars=[_bar(i, s, row, duration_s) for i, (s, row) in enumerate(zip(segments[:cap], rows, strict=True))],
             all_spans=spans(segments, duration_s) if len(segments) > cap else None,
             rows=max(rows, default=0) + 1,
-            values=values(result["summary"]),
+            values=[(name, text, _is_wide(text)) for name, text in values(result["summary"])],
             palette=[
                 (c["hex"], str(c.get("name", c["hex"])), number(c["share"] * 100, 3))
                 for c in palette(result["summary"])
@@ -251,6 +259,10 @@ class Part:
         """About how high its card is."""
         lines = len(self.values) / 2 + 2 * bool(self.gives) + 2 * bool(self.result["reason"]) + 3 * bool(self.palette)
         return round(96 + 25 * lines + 72 * len(self.curves))
+
+
+def _is_wide(text: str) -> bool:
+    return len(text) > 28 or any(len(word) > 14 for word in text.split())
 
 
 def in_two_columns(parts: Sequence[Part]) -> list[list[Part]]:
@@ -277,6 +289,13 @@ def video_address(name: str | None) -> str | None:
 
 def data_uri(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+def shown_tags(tags: Sequence[str]) -> list[str]:
+    """The first tags, each of at most 40 characters, for about two lines."""
+    short = [t if len(t) <= 40 else t[:39].rstrip() + "…" for t in tags]
+    ends = np.cumsum([len(t) + 4 for t in short])
+    return [t for t, end in zip(short, ends, strict=True) if end <= MAX_TAG_CHARACTERS]
 
 
 def shape(meta: Mapping[str, Any]) -> str:
@@ -333,7 +352,8 @@ def _bar(index: int, segment: Mapping[str, Any], row: int, duration_s: float) ->
         sure="no measure of certainty" if confidence is None else f"{100 * confidence:.0f} % sure",
         strength_pct=32 if confidence is None else round(14 + 32 * confidence),
         detail=evidence(segment, bool(words)),
-        box=" ".join(f"{v:.3f}" for v in segment["box"]) if segment["box"] else None,
+        box=" ".join(f"{SCALE * v:.0f}" for v in segment["box"]) if segment["box"] else None,
+        thing=next((v for k in ("track", "number") if type(v := segment["data"].get(k)) is int), None),
         colors=[
             (c["hex"], round(float(left), 1), round(float(right - left), 1))
             for c, left, right in zip(shares, edges, edges[1:], strict=False)
@@ -366,10 +386,10 @@ def _insights(results: Mapping[str, Any], duration_s: float) -> list[dict[str, A
             **place(s),
             "label": readable(s["label"]),
             "says": sentence(str(s["data"]["says"])),
-            "rests_on": [
+            "rests_on": _once(
                 {**place(r), "what": f"{title_of(str(r['analyzer']))}: {readable(str(r['label']))}"}
                 for r in s["data"].get("rests_on", [])
-            ],
+            ),
         }
         for s in results.get("cross_analyzer_intelligence", {}).get("segments", [])
         if s["data"].get("says")
@@ -393,5 +413,10 @@ def _texts(
         for s in results[p.name]["segments"]
         if (words := words_of(s))
     ]
-    found.sort(key=lambda t: t["start_s"])
+    found = _once(sorted(found, key=lambda t: t["start_s"]))
     return found[:cap], max(0, len(found) - cap)
+
+
+def _once(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries without those that say the same again, in their order."""
+    return list({tuple(e.values()): e for e in entries}.values())

@@ -9,6 +9,8 @@ from typing import Any
 
 MAX_TEXT_CHARACTERS = 600
 MAX_SUMMARY_VALUES = 24
+MAX_PARTS = 8
+"""Of a value that has parts, the largest ones are shown."""
 TEXT_FIELDS = ("text", "quote", "description", "caption")
 """Where a segment's data may hold words for people, best first."""
 UNITS = {
@@ -28,7 +30,7 @@ UNITS = {
     "deg": "°",
     "ms": "ms",
     "wpm": "words/min",
-    "fps": "per s",
+    "fps": "pictures/s",
     "bytes": "bytes",
     "pct": "%",
     "s": "s",
@@ -111,13 +113,21 @@ def values(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         if key == "palette" or key.endswith("box"):
             continue
         name, unit = split_unit(key)
-        if key.endswith(("share", "ratio")) and isinstance(value, float) and 0 <= value <= 1:
-            value, unit = 100 * value, "%"
-            rows.append((name, f"{number(value, 3)} {unit}"))
-            continue
-        text = _text(value)
-        rows.append((name, f"{text}{'' if unit[0] == '°' else ' '}{unit}" if unit and text != "–" else text))
+        if isinstance(value, Mapping) and value and all(type(v) in (int, float) for v in value.values()):
+            ranked = sorted(value.items(), key=lambda item: -item[1])[:MAX_PARTS]
+            text = ", ".join(f"{readable(part)} {_measure(key, v, unit)}" for part, v in ranked if v) or "none"
+        else:
+            text = _measure(key, value, unit)
+        rows.append((name, text))
     return rows
+
+
+def _measure(key: str, value: Any, unit: str) -> str:
+    """A value with its unit; shares and ratios that can be such in percent."""
+    if key.endswith(("share", "shares", "ratio")) and isinstance(value, float) and 0 <= value <= 1:
+        return f"{number(100 * value, 3)} %"
+    text = _text(value)
+    return f"{text}{'' if unit[0] == '°' else ' '}{unit}" if unit and text != "–" else text
 
 
 def split_unit(key: str) -> tuple[str, str]:
@@ -135,9 +145,9 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return readable(value) if re.fullmatch(r"[a-z0-9_]+", value) else value
     if isinstance(value, Mapping):
-        return "; ".join(f"{n} {t}" for n, t in values(dict(list(value.items())[:8]))) or "none"
-    shown = ", ".join(_text(v) for v in value[:8])
-    return f"{shown}, … ({len(value)} in all)" if len(value) > 8 else shown or "none"
+        return "; ".join(f"{n} {t}" for n, t in values(dict(list(value.items())[:MAX_PARTS]))) or "none"
+    shown = ", ".join(_text(v) for v in value[:MAX_PARTS])
+    return f"{shown}, … ({len(value)} in all)" if len(value) > MAX_PARTS else shown or "none"
 
 
 def words_of(segment: Mapping[str, Any]) -> str | None:
