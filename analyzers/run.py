@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 
 from analyzers.clip import Clip
+from analyzers.common.devices import is_out_of_memory
 from analyzers.contract import Analysis, Analyzer, Failure, Need, Outcome
 from analyzers.errors import AnalysisError, InputsMissing, MediaError, WeightsMissing
 
+log = logging.getLogger(__name__)
 _loaded: dict[tuple[type, str], Analyzer] = {}
 
 
@@ -19,7 +23,9 @@ def loaded(analyzer_class: type[Analyzer]) -> Analyzer:
     analyzer = analyzer_class()
     key = (analyzer_class, analyzer.code_version())
     if key not in _loaded:
+        started = time.perf_counter()
         analyzer.load()
+        log.info("%s loaded in %.2f s", analyzer.spec.name, time.perf_counter() - started)
         _loaded[key] = analyzer
     return _loaded[key]
 
@@ -85,6 +91,12 @@ def _checked(analysis: Analysis, clip: Clip) -> Outcome:
         if s.box and not (0 <= s.box[0] <= s.box[2] <= 1 and 0 <= s.box[1] <= s.box[3] <= 1):
             raise AnalysisError(f"it gave a box {s.box} off the picture.")
         last_s = s.start_s
+    try:
+        json.dumps([analysis.summary, [s.data for s in analysis.segments]], allow_nan=False)
+    except ValueError as error:
+        raise AnalysisError("it gave a value that is no number (NaN or infinite).") from error
+    except TypeError as error:
+        raise AnalysisError(f"it gave a value that is not plain JSON: {error}.") from error
     return Outcome("ok" if analysis.segments else "no_signal", 0.0, analysis.reason, analysis)
 
 
@@ -96,4 +108,4 @@ def _one_line(error: Exception) -> str:
 def _may_work_later(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ESTALE)
-    return isinstance(error, (MemoryError, MediaError)) or "out of memory" in str(error).lower()
+    return isinstance(error, MediaError) or is_out_of_memory(error)

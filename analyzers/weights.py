@@ -1,7 +1,11 @@
 """Which model files exist, at which revision and checksum, under which licence, and whether they are installed.
 
     <root>/<name>/installed.json     what was fetched, written last: without it a folder is half-fetched
+    <root>/<name>/compared.json      the checksum that each file had when it was last read, and its times then
     <root>/<name>/...                the files, as the model's library reads them
+
+A file whose size and times are those of the last comparison is not read again. One that has changed since is compared
+before a library loads it: changed bytes in the middle of a file load without a complaint, and give nonsense.
 
 The root is `$TIKTOK_ASSETS_WEIGHTS`, else `data/weights/` of the repository. Nothing here or in an analyzer downloads;
 `tiktok_assets.weights` does, when somebody asks for it.
@@ -11,15 +15,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from analyzers.errors import AnalysisError, WeightsMissing
 
-RECORD = "installed.json"
+RECORD, COMPARED = "installed.json", "compared.json"
 VISION_LANGUAGE_VARIABLE = "TIKTOK_ASSETS_VISION_LANGUAGE_MODEL"
 
 
@@ -224,14 +230,28 @@ def folder_of(name: str) -> Path:
 
 
 def installed(name: str) -> Installed | None:
-    """What is installed of a model; None if it is missing, half-fetched, damaged or another model. Reads no weights."""
-    found = _look(name)
+    """What is installed of a model; None if it is missing, half-fetched, damaged or another model.
+
+    Reads files that have changed since they were last compared, and no others.
+    """
+    found = _look(name, reading=True)
     return found if isinstance(found, Installed) else None
 
 
-def complaint(name: str) -> str | None:
-    """Why a model cannot be used, in one line for people with the command that helps; None if it can."""
-    found = _look(name)
+def recorded(name: str) -> Installed | None:
+    """As `installed`, from sizes and earlier comparisons alone: for those who ask often, or for all models."""
+    found = _look(name, reading=False)
+    return found if isinstance(found, Installed) else None
+
+
+def complaint(name: str, *, reading: bool = True) -> str | None:
+    """Why a model cannot be used, in one line for people with the command that helps; None if it can.
+
+    Args:
+        name: of the registry.
+        reading: compare files that have changed; without, as `recorded`.
+    """
+    found = _look(name, reading)
     return found if isinstance(found, str) else None
 
 
@@ -241,7 +261,7 @@ def require(name: str) -> Path:
     Raises:
         WeightsMissing: it is not there, half-fetched or damaged; says which, how large, and how to get it.
     """
-    found = _look(name)
+    found = _look(name, reading=True)
     if isinstance(found, str):
         raise WeightsMissing(found)
     return found.folder
@@ -253,17 +273,21 @@ def verify(name: str) -> Installed:
     Raises:
         WeightsMissing: as `require`, or a file is not what was fetched.
     """
-    folder = require(name)
-    record = _read_record(folder)
-    for file in record.files:
-        if sha256_of(folder / file.name) != file.sha256:
-            raise WeightsMissing(f"{_named(name)} is damaged: {file.name} has another checksum; {_command(name)}")
-    return record
+    found = _look(name, reading=False)
+    if isinstance(found, str):
+        raise WeightsMissing(found)
+    folder = found.folder
+    sums = {file.name: sha256_of(folder / file.name) for file in found.files}
+    _write_compared(folder, sums)
+    for file in found.files:
+        if sums[file.name] != file.sha256:
+            raise WeightsMissing(_changed(name, file.name))
+    return found
 
 
 def revision_of(name: str) -> str:
     """Model and revision for code versions, e.g. "openai/whisper-small@9ecf779972d9"; "none" when not installed."""
-    found = installed(name)
+    found = recorded(name)
     return f"{found.model}@{found.revision[:12]}" if found else "none"
 
 
@@ -273,16 +297,18 @@ def loading(name: str) -> Iterator[Path]:
 
     Raises:
         WeightsMissing: as `require`, or it did not load since a file is not what was fetched.
-        AnalysisError: the files are as fetched, and do not load.
+        AnalysisError: the files are as fetched, and do not load; or memory ran out.
     """
+    from analyzers.common.devices import is_out_of_memory  # which imports the contract, and that this module
+
     folder = require(name)
     try:
         yield folder
-    except (MemoryError, WeightsMissing):
+    except WeightsMissing:
         raise
     except Exception as error:
-        if "out of memory" in str(error).lower():
-            raise
+        if is_out_of_memory(error):
+            raise AnalysisError(f"out of memory while {_named(name)} ({registered(name).size}) was loaded") from error
         verify(name)
         text = str(error) if isinstance(error, AnalysisError) else f"{type(error).__name__}: {error}"
         raise AnalysisError(f"{_named(name)} does not load: {' '.join(text.split())[:200]}") from error
@@ -294,25 +320,26 @@ def write_record(name: str, revision: str, files: tuple[str, ...]) -> Installed:
     Args:
         name: of the registry.
         revision: that was fetched.
-        files: their paths inside the model's folder.
+        files: their paths inside the model's folder; the two that are written here are none of them.
     """
-    folder = folder_of(name)
-    found = [WeightFile(file, (folder / file).stat().st_size, sha256_of(folder / file)) for file in sorted(files)]
+    folder, chosen = folder_of(name), sorted(set(files) - {RECORD, COMPARED})
+    found = [WeightFile(file, (folder / file).stat().st_size, sha256_of(folder / file)) for file in chosen]
     record = {
         "name": name,
         "model": registered(name).model,
         "revision": revision,
         "files": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256} for f in found],
     }
-    temporary = folder / f".{RECORD}.{os.getpid()}"
-    temporary.write_text(json.dumps(record, indent=1), "utf-8")
-    temporary.replace(folder / RECORD)
+    _write_compared(folder, {f.name: str(f.sha256) for f in found})
+    _write_json(folder / RECORD, record)
     return _read_record(folder)
 
 
 def size_text(size_bytes: int) -> str:
     """A size for people, e.g. "484 MB"."""
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+    if size_bytes >= 1e9:
+        return f"{size_bytes / 1e9:.1f} GB"
+    return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e6 else f"{math.ceil(size_bytes / 1e3)} kB"
 
 
 def sha256_of(path: Path) -> str:
@@ -326,32 +353,84 @@ def _read_record(folder: Path) -> Installed:
     return Installed(record["model"], record["revision"], files, folder)
 
 
-def _look(name: str) -> Installed | str:
+def _look(name: str, reading: bool) -> Installed | str:
     """What is installed of a model, or why it cannot be used."""
     wanted, folder = registered(name), folder_of(name)
     if not folder.is_dir():
-        return f"{_named(name)} is not installed ({wanted.size}); {_command(name)}"
+        return f"{_named(name)} is not installed ({wanted.size}); get it with: {_command(name)}"
     try:
         found = _read_record(folder)
     except FileNotFoundError:
-        return f"{_named(name)} is only half fetched ({wanted.size}); {_command(name)}"
+        return f"{_named(name)} is only half fetched (of {wanted.size}); go on with: {_command(name)}"
     except (ValueError, KeyError, TypeError, OSError):
-        return f"{_named(name)} is damaged: its {RECORD} is not readable; {_command(name)}"
+        return _damaged(name, f"its {RECORD} is not readable")
     if found.model != wanted.model:
-        return f"{_named(name)} is not installed, {found.model} is in its place; {_command(name)}"
+        other = f"{found.model} is in its place, not {wanted.model} ({wanted.size})"
+        return f"{_named(name)} is not installed: {other}; get it with: {_command(name)}"
     for file in found.files:
         try:
             size = (folder / file.name).stat().st_size
         except OSError:
-            return f"{_named(name)} is damaged: {file.name} is gone; {_command(name)}"
+            return _damaged(name, f"{file.name} is gone")
+        if file.bytes is not None and size < file.bytes:
+            return _damaged(name, f"{file.name} is cut off, {size:,} of {file.bytes:,} bytes are there")
         if size != file.bytes:
-            return f"{_named(name)} is damaged: {file.name} has {size} bytes, not {file.bytes}; {_command(name)}"
+            return _changed(name, file.name)
+    sums = _compared(folder)
+    unknown = [file.name for file in found.files if file.name not in sums]
+    if unknown and reading:
+        sums |= {file: _sha256_as_of(folder / file, _times(folder / file)) for file in unknown}
+        _write_compared(folder, sums)
+    for file in found.files:
+        if sums.get(file.name, file.sha256) != file.sha256:
+            return _changed(name, file.name)
     return found
 
 
+def _compared(folder: Path) -> dict[str, str]:
+    """SHA-256 by file, of those that have not changed since they were last read."""
+    try:
+        record = json.loads((folder / COMPARED).read_text("utf-8"))
+        same = {file: seen for file, seen in record.items() if tuple(seen["times"]) == _times(folder / file)}
+        return {file: str(seen["sha256"]) for file, seen in same.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write_compared(folder: Path, sums: Mapping[str, str]) -> None:
+    seen = {file: {"sha256": sha256, "times": _times(folder / file)} for file, sha256 in sums.items()}
+    with suppress(OSError):  # where nobody may write, each process compares for itself
+        _write_json(folder / COMPARED, seen)
+
+
+def _times(file: Path) -> tuple[int, ...]:
+    """What changes when a file does: its size, and when content and inode last changed, in ns."""
+    about = file.stat()
+    return about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+@lru_cache(maxsize=64)
+def _sha256_as_of(file: Path, _times: tuple[int, ...]) -> str:
+    return sha256_of(file)
+
+
+def _write_json(file: Path, content: object) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=1), "utf-8")
+    temporary.replace(file)
+
+
 def _named(name: str) -> str:
-    return f"the model {name} ({registered(name).model})"
+    return f"the model {name}"
+
+
+def _damaged(name: str, how: str) -> str:
+    return f"{_named(name)} is damaged: {how}; repair it ({registered(name).size}) with: {_command(name)}"
+
+
+def _changed(name: str, file: str) -> str:
+    return _damaged(name, f"{file} has another checksum than when it was fetched")
 
 
 def _command(name: str) -> str:
-    return f"get it with: tiktok-assets weights fetch {name}"
+    return f"tiktok-assets weights fetch {name}"

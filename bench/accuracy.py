@@ -30,7 +30,7 @@ from analyzers.contract import Analysis, Outcome, Segment
 from analyzers.decode import decode
 from analyzers.run import examine
 from bench.changed_media import CHANGES, UNCHANGED, changed_picture, changed_truth, write_changed
-from tests.known import BLINKS_S, NOT_SPOKEN, SYLLABLES, letter_errors
+from tests.known import BLINKS_S, NOT_SPOKEN, SYLLABLES, letter_errors, letters
 from tests.media import SHARED_MEDIA as MEDIA
 from tests.media import still, write_video
 
@@ -230,10 +230,10 @@ def text() -> None:
 
 def letters_total(rows: list[tuple[object, ...]]) -> bool:
     """The total of rows that have the known line second, its wrong letters fourth."""
-    good = sum(row[3] <= MAX_LETTER_ERRORS * len(row[1]) for row in rows)
-    errors, letters = sum(row[3] for row in rows), sum(len(row[1]) for row in rows)
+    good = sum(row[3] <= MAX_LETTER_ERRORS * len(letters(row[1])) for row in rows)
+    errors, known = sum(row[3] for row in rows), sum(len(letters(row[1])) for row in rows)
     said = f"{share(good, len(rows))} lines with at most {MAX_LETTER_ERRORS:.0%} wrong letters"
-    total(f"{said}, of all letters {share(errors, letters)}", good == len(rows))
+    total(f"{said}, of all letters {share(errors, known)}", good == len(rows))
     return good == len(rows)
 
 

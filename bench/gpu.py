@@ -62,6 +62,8 @@ def install(small: bool) -> None:
     import transformers
     from ultralytics import YOLO
 
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     checkpoints.install_yolo()
     checkpoints.install_yolo("yolo_detection_large")
     checkpoints.install_vision_language()

@@ -24,8 +24,14 @@ BLINKS_S = {"video/WolfgangLanger_Pexels.mp4": (6.42, 8.43, 10.34, 12.01, 16.10,
 """Read off the pictures: lids down for one to five pictures at these times."""
 
 
+def letters(text: str) -> str:
+    """A text without its blanks: they are no letters, and recognisers leave them out in narrow and in large type."""
+    return "".join(text.split())
+
+
 def letter_errors(read: str, truth: str) -> int:
-    """Edit distance (Levenshtein)."""
+    """Edit distance (Levenshtein) of the letters, of which blanks are none. Case counts: "s" for "S" is an error."""
+    read, truth = letters(read), letters(truth)
     row = list(range(len(truth) + 1))
     for i, a in enumerate(read, 1):
         above, row[0] = row[0], i

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -12,11 +17,45 @@ from analyzers.catalogue import CATALOGUE
 from analyzers.contract import SUCCESS
 from analyzers.weights import REGISTRY, installed
 from tests import checkpoints, checkpoints_speech_and_faces
-from tests.media import SAMPLE
+from tests.media import REPOSITORY, SAMPLE
 from tests.test_pipeline import SCHEMA, Project
 
 ASKED_FOR = "easyocr_de_en"
 """No analyzer uses it unless TIKTOK_ASSETS_OCR says so."""
+
+
+FORKED = """
+import json, os, sys, tempfile
+from pathlib import Path
+import tiktok_assets
+import torch
+asked, count = [], torch._C._cuda_getDeviceCount
+torch._C._cuda_getDeviceCount = lambda: asked.append(True) or count()
+from tiktok_assets.faster_start import PRELOAD
+for module in PRELOAD:
+    __import__(module)
+held = set(sys.modules)
+cuda = bool(asked) or torch.cuda.is_initialized() or "libcuda.so" in Path("/proc/self/maps").read_text()
+read, write = os.pipe()
+if not os.fork():
+    from analyzers.catalogue import CATALOGUE, analyzer_class, with_upstream
+    from analyzers.clip import Clip
+    from analyzers.decode import decode
+    from analyzers.run import examine
+    file = Path(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        decode(file, Path(folder) / "media")
+        clip, outcomes = Clip.open(Path(folder) / "media", file), {}
+        users = tuple(name for name in CATALOGUE if analyzer_class(name).spec.weights)
+        for name in with_upstream(users):
+            outcomes[name] = examine(analyzer_class(name), clip, outcomes)
+    models = {name: outcomes[name].analysis.model for name in users}
+    os.write(write, json.dumps({"new": sorted(set(sys.modules) - held), "models": models}).encode())
+    os._exit(0)
+os.close(write)
+with os.fdopen(read) as said:
+    print(json.dumps({"cuda": cuda, **json.load(said)}))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +72,28 @@ def all_weights(tmp_path_factory):
     return root
 
 
+def test_steps_import_next_to_nothing_for_their_models_and_no_gpu_is_touched_before_the_fork(all_weights, tmp_path):
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(SAMPLE)],
+        env=os.environ | {"TIKTOK_ASSETS_WEIGHTS": str(all_weights), "DAGSTER_HOME": str(home)},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "leaked" not in done.stderr, "what is frozen is to be freed at the end"
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["cuda"] is False
+    used = {name for name, model in found["models"].items() if model}
+    assert used >= {"qwen2_vl_temporal", "object_detection", "speech_transcription", "age_estimation", "speech_emotion"}
+    assert len(found["new"]) < 150, "of the 2,900 modules that these steps need"
+    costly = ("torchvision", "torch._dynamo", "sympy", "scipy", "transformers.models.auto", "ultralytics.models")
+    assert [module for module in found["new"] if module.startswith(costly)] == []
+
+
 def analyzed_with(weights: Path, folder: Path, *options: str) -> dict:
     """The report on the sample, made by the command in a fresh instance and store."""
     project = Project(folder)
@@ -41,6 +102,12 @@ def analyzed_with(weights: Path, folder: Path, *options: str) -> dict:
         out, err = process.communicate(timeout=540)
         assert process.returncode == 0, out + err
         assert "Traceback" not in out + err
+        assert "leaked" not in out + err
+        # What a step took of any memory is given back by its end; the server that forks them ends with the run.
+        deadline = time.monotonic() + 20
+        while (left := [p for p in project.processes() if p.is_running()]) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert left == [], "processes outlive the run"
     finally:
         for left in project.processes():
             left.kill()
@@ -69,8 +136,7 @@ def test_a_model_that_is_not_there_is_one_line_in_the_report(all_weights, tmp_pa
     result = analyzed_with(weights, tmp_path, "--only", "qwen2_vl_temporal")["analyzer_results"]["qwen2_vl_temporal"]
     assert result["status"] == "weights_missing"
     assert result["reason"] == (
-        "the model vision_language (Qwen/Qwen2-VL-7B-Instruct) is not installed (16.6 GB); "
-        "get it with: tiktok-assets weights fetch vision_language"
+        "the model vision_language is not installed (16.6 GB); get it with: tiktok-assets weights fetch vision_language"
     )
 
 
@@ -83,7 +149,7 @@ def test_a_truncated_model_is_one_line_in_the_report(all_weights, tmp_path):
     result = analyzed_with(weights, tmp_path, "--only", "qwen2_vl_temporal")["analyzer_results"]["qwen2_vl_temporal"]
     assert result["status"] == "weights_missing"
     assert result["reason"] == (
-        "the model vision_language (Qwen/Qwen2-VL-7B-Instruct) is damaged: "
-        f"model.safetensors has {whole // 2} bytes, not {whole}; "
-        "get it with: tiktok-assets weights fetch vision_language"
+        "the model vision_language is damaged: "
+        f"model.safetensors is cut off, {whole // 2:,} of {whole:,} bytes are there; "
+        "repair it (16.6 GB) with: tiktok-assets weights fetch vision_language"
     )

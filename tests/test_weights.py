@@ -61,6 +61,13 @@ def serve_repository(server, files, commit=COMMIT, stated=None):
         server.add(f"/{REPOSITORY}/resolve/{commit}/{name}", Reply(body, "application/octet-stream", headers=headers))
 
 
+def kept_files(folder):
+    """What a fetched model consists of, without the two files about it."""
+    names = {p.name for p in folder.rglob("*")}
+    assert names >= {weights.RECORD, weights.COMPARED}
+    return sorted(names - {weights.RECORD, weights.COMPARED})
+
+
 def sha256(body):
     return hashlib.sha256(body).hexdigest()
 
@@ -89,7 +96,7 @@ def test_what_an_interrupted_command_left_is_kept_and_counts_as_half_fetched(ser
     server.replies["/small.pt"].statuses.clear()
     assert (fetch("whisper", quiet).folder / "small.pt").read_bytes() == BODY
     assert server.range_starts("/small.pt")[-1] == 200_000
-    assert sorted(p.name for p in weights.folder_of("whisper").iterdir()) == [weights.RECORD, "small.pt"]
+    assert kept_files(weights.folder_of("whisper")) == ["small.pt"]
 
 
 def test_a_server_without_ranges_sends_all_of_it_again(server, monkeypatch):
@@ -131,7 +138,7 @@ def test_an_archive_is_unpacked_and_its_content_checked(server, monkeypatch):
         fetch("easyocr_de_en", quiet)
     monkeypatch.setitem(weights.REGISTRY, "easyocr_de_en", replace(about, files=(file,)))
     folder = fetch("easyocr_de_en", quiet).folder
-    assert {p.name for p in folder.iterdir()} == {"latin.pth", weights.RECORD}
+    assert kept_files(folder) == ["latin.pth"]
     assert (folder / "latin.pth").read_bytes() == BODY
     assert len(server.range_starts("/latin.zip")) == 1, "what was whole is not fetched again"
 
@@ -142,11 +149,22 @@ def test_of_a_repository_one_format_is_fetched_at_one_commit_with_its_checksums(
     found = fetch("face_age", quiet)
     assert (found.model, found.revision) == (REPOSITORY, COMMIT)
     assert [f.name for f in found.files] == ["config.json", "model.safetensors"]
-    assert {p.name for p in found.folder.iterdir()} == {"config.json", "model.safetensors", weights.RECORD}
+    assert kept_files(found.folder) == ["config.json", "model.safetensors"]
     assert not any("pytorch_model" in seen.path for seen in server.seen)
     asked = len(server.seen)
     assert fetch("face_age", quiet) == found
     assert len(server.seen) == asked + 1, "only for the newest commit"
+
+
+@pytest.mark.parametrize("damage", [lambda body: body[::-1], lambda body: body[:1000]], ids=["changed", "cut off"])
+def test_fetching_a_damaged_model_again_repairs_it(server, damage):
+    serve_repository(server, {"config.json": b"{}", "model.safetensors": BODY})
+    file = fetch("face_age", quiet).folder / "model.safetensors"
+    file.write_bytes(damage(BODY))
+    assert "is damaged: model.safetensors" in weights.complaint("face_age")
+    fetch("face_age", quiet)
+    assert file.read_bytes() == BODY
+    assert weights.complaint("face_age") is None
 
 
 def test_a_newer_commit_replaces_the_older_one(server):
@@ -155,7 +173,7 @@ def test_a_newer_commit_replaces_the_older_one(server):
     serve_repository(server, {"config.json": b"{}", "pytorch_model.bin": BODY}, commit="c" * 40)
     found = fetch("face_age", quiet)
     assert found.revision == "c" * 40
-    assert {p.name for p in found.folder.iterdir()} == {"config.json", "pytorch_model.bin", weights.RECORD}
+    assert kept_files(found.folder) == ["config.json", "pytorch_model.bin"]
     assert weights.revision_of("face_age") == f"{REPOSITORY}@cccccccccccc"
 
 
@@ -209,7 +227,12 @@ def test_the_command_lists_fetches_and_verifies(server, monkeypatch):
     verified = run(main, ["weights", "verify"])
     assert verified.exit_code == 1
     assert "model.safetensors has another checksum" in verified.output
-    assert "Traceback" not in listed.output + fetched.output + verified.output
+    spoiled = run(main, ["weights", "list"])
+    assert "✗ the model face_age is damaged: model.safetensors has another checksum" in spoiled.output
+    assert spoiled.output.count("AGPL-3.0 covers services") == 1, "two models, one note"
+    (weights.folder_of("face_age") / weights.RECORD).unlink()
+    assert "half fetched" in run(main, ["weights", "list"]).output
+    assert "Traceback" not in listed.output + fetched.output + verified.output + spoiled.output
 
 
 def test_materializing_a_model_fetches_it_and_shows_revision_bytes_and_licence(server):

@@ -13,7 +13,6 @@ from rich.console import Console
 from analyzers import weights
 from analyzers.common.devices import gpus, lane_devices, memory_shares
 from analyzers.process import ENVIRONMENT
-from tiktok_assets.execution import processes
 from tiktok_assets.instance import PROJECT, local_instance
 from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.store import Store
@@ -51,7 +50,7 @@ def findings() -> Iterator[tuple[Verdict, str]]:
         yield "wrong", f"{store.root} is not writable: set TIKTOK_ASSETS_DATA to a folder that is"
     with local_instance() as instance:
         count = len(instance.get_dynamic_partitions(VIDEOS))
-        yield "ok", f"Dagster instance in {os.environ['DAGSTER_HOME']}: {count} videos"
+        yield "ok", f"Dagster instance in {os.environ['DAGSTER_HOME']}: {_count(count, 'video')}"
     threads = {name: os.environ[name] for name in ENVIRONMENT if name.endswith("NUM_THREADS")}
     yield "ok", "threads per step process: " + ", ".join(f"{k}={v}" for k, v in threads.items())
 
@@ -80,24 +79,37 @@ def _packages() -> Iterator[tuple[Verdict, str]]:
 
 def _devices() -> Iterator[tuple[Verdict, str]]:
     found = gpus()
-    lanes = ", ".join(f"{lane} on {device}" for lane, device in lane_devices().items())
-    yield ("ok" if found else "note"), f"{len(found)} GPU(s); {lanes}; {processes()} step processes a run"
-    if found:
-        import torch
+    try:
+        devices, shares = lane_devices(), memory_shares()
+    except ValueError as error:
+        yield "wrong", str(error)
+        return
+    from tiktok_assets.execution import processes  # not importable with a wrong list of devices
 
-        for i in range(torch.cuda.device_count()):
-            free, total = torch.cuda.mem_get_info(i)
-            yield "ok", f"cuda:{i}: {torch.cuda.get_device_name(i)}, {free / 2**30:.0f} of {total / 2**30:.0f} GB free"
-        limited = ", ".join(f"{lane} {share:.0%}" for lane, share in memory_shares().items() if share < 1)
-        yield "ok", f"GPU memory per lane: {limited or 'no limit (TIKTOK_ASSETS_GPU_MEMORY)'}"
-        if not torch.cuda.is_available():
-            yield "wrong", "the driver shows a GPU, but torch cannot use it: check the driver's version"
+    steps = f"{processes()} step processes a run"
+    if set(devices.values()) == {"cpu"}:
+        yield "note", f"{_count(len(found), 'GPU')}; all lanes compute on the CPU, {steps}"
+    else:
+        lanes = ", ".join(f"{lane} on {device}" for lane, device in devices.items())
+        yield ("ok" if found else "wrong"), f"{_count(len(found), 'GPU')}; {lanes}; {steps}"
+    if not found:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        yield "wrong", "the driver shows a GPU, but torch cannot use it: check the driver's version"
+        return
+    for i in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(i)
+        yield "ok", f"cuda:{i}: {torch.cuda.get_device_name(i)}, {free / 2**30:.0f} of {total / 2**30:.0f} GB free"
+    limited = ", ".join(f"{lane} {share:.0%}" for lane, share in shares.items() if share < 1)
+    yield "ok", f"GPU memory per lane: {limited or 'no limit (TIKTOK_ASSETS_GPU_MEMORY)'}"
 
 
 def _weights() -> Iterator[tuple[Verdict, str]]:
     """A damaged model is wrong; one that nobody fetched is a matter of choice."""
     names = list(weights.REGISTRY)
-    there = [name for name in names if weights.installed(name)]
+    there = [name for name in names if weights.recorded(name)]
     held = f": {', '.join(there)}" if there else ""
     advice = "" if len(there) == len(names) else "; see `tiktok-assets weights list`"
     yield (
@@ -106,4 +118,8 @@ def _weights() -> Iterator[tuple[Verdict, str]]:
     )
     for name in names:
         if name not in there and weights.folder_of(name).is_dir():
-            yield "wrong", str(weights.complaint(name))
+            yield "wrong", str(weights.complaint(name, reading=False))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'s' if number > 1 else ''}"

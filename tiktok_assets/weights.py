@@ -17,6 +17,7 @@ from pathlib import Path
 from analyzers.catalogue import CATALOGUE, analyzer_class
 from analyzers.errors import AnalysisError, WeightsMissing
 from analyzers.weights import (
+    COMPARED,
     RECORD,
     REGISTRY,
     Installed,
@@ -24,7 +25,7 @@ from analyzers.weights import (
     Weights,
     complaint,
     folder_of,
-    installed,
+    recorded,
     registered,
     sha256_of,
     size_text,
@@ -159,7 +160,7 @@ def _fetch_repository(weights: Weights, folder: Path, say: Say) -> Installed:
             siblings = {s.rfilename: s for s in about.siblings or ()}
             size = sum(siblings[file].size or 0 for file in chosen)
             _require_space(folder, size)
-            say(f"{weights.name}: fetching {weights.model} at {commit[:12]}, {len(chosen)} files, {size / 1e9:.2f} GB")
+            say(f"{weights.name}: fetching {weights.model} at {commit[:12]}, {len(chosen)} files, {size_text(size)}")
             hub.snapshot_download(weights.model, revision=commit, local_dir=folder, allow_patterns=chosen)
     except (FetchError, OSError):
         raise
@@ -198,7 +199,7 @@ def _hub_online() -> Iterator[None]:
 def _complete(weights: Weights, revision: str, files: Sequence[str]) -> Installed:
     """Remove what is left of other revisions and count the model as installed."""
     folder = folder_of(weights.name)
-    keep = {folder / file for file in files} | {folder / RECORD}
+    keep = {folder / file for file in files} | {folder / RECORD, folder / COMPARED}
     for path in [p for p in folder.rglob("*") if p.is_file() and p not in keep]:
         path.unlink()
     for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
@@ -209,7 +210,7 @@ def _complete(weights: Weights, revision: str, files: Sequence[str]) -> Installe
 
 def _whole(name: str) -> Installed | None:
     try:
-        return verify(name) if installed(name) else None
+        return verify(name) if recorded(name) else None
     except WeightsMissing:
         return None
 
@@ -229,7 +230,7 @@ def _as_stated(path: Path, file: WeightFile) -> bool:
 def _require_space(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
-        raise FetchError(f"takes {needed_bytes / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB are free in {folder}")
+        raise FetchError(f"takes {size_text(needed_bytes)}, and {size_text(free_bytes)} are free in {folder}")
 
 
 def _one_line(error: Exception) -> str:
@@ -242,32 +243,53 @@ def _one_line(error: Exception) -> str:
 
 
 def print_weights() -> None:
-    """A table on stdout: every model with licence, size, state and who uses it."""
+    """On stdout: a table of every model with licence, size, state and who uses it; what is wrong; what helps."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
+    console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model", overflow="fold")
     table.add_column("licence")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("installed")
-    notes = []
+    notes: dict[str, list[str]] = {}
+    problems = []
     for name in REGISTRY:
-        weights, found = registered(name), installed(name)
-        damaged = folder_of(name).is_dir() and not found
-        about = f"[bold]{name}[/bold]\n{escape(weights.model)}\n[dim]for {', '.join(users_of(name)) or 'nothing'}[/dim]"
-        state = f"yes\n{found.revision[:12]}" if found else "[red]damaged[/red]" if damaged else "no"
+        weights, found = registered(name), recorded(name)
+        wrong = complaint(name, reading=False) if folder_of(name).is_dir() else None
+        used = ", ".join(users_of(name)) or "nothing"
+        about = f"[bold]{name}[/bold]\n{escape(weights.model)}\n[dim]for {used}{_only_if_asked(name)}[/dim]"
+        state = f"yes\n{found.revision[:12]}" if found else f"[red]{_state(str(wrong))}[/red]" if wrong else "no"
         size = size_text(found.bytes) if found else weights.size
         table.add_row(about, weights.licence + (" *" if weights.licence_note else ""), size, state)
         if weights.licence_note:
-            notes.append(f"* {name}: {weights.licence_note}")
-        if damaged:
-            notes.append(f"[red]✗[/red] {escape(str(complaint(name)))}")
-    console.print(f"models in {weights_root()}", highlight=False, soft_wrap=True)
+            notes.setdefault(weights.licence_note, []).append(name)
+        if wrong:
+            problems.append(f"[red]✗[/red] {escape(wrong)}")
+    console.print(f"models in {weights_root()}", soft_wrap=True)
     console.print(table)
-    console.print("\n".join(notes), highlight=False, soft_wrap=True)
+    for note, names in notes.items():
+        console.print(f"* {', '.join(names)}: {note}", soft_wrap=True)
+    for problem in problems:
+        console.print(problem, soft_wrap=True)
+    free = size_text(shutil.disk_usage(_existing(weights_root())).free)
+    console.print(f"get one with: tiktok-assets weights fetch NAME... ({free} free on the disk)", soft_wrap=True)
+
+
+def _only_if_asked(name: str) -> str:
+    return ", only with TIKTOK_ASSETS_OCR=easyocr" if name == "easyocr_de_en" else ""
+
+
+def _state(wrong: str) -> str:
+    """A word or two for a model that is there and of no use, from the line about it."""
+    return next((state for state in ("half fetched", "damaged") if state in wrong), "another")
+
+
+def _existing(folder: Path) -> Path:
+    """A folder, or the nearest above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
 def fetch_weights(names: Sequence[str]) -> int:
@@ -281,9 +303,7 @@ def fetch_weights(names: Sequence[str]) -> int:
         try:
             found = fetch(name, lambda line: console.print(escape(line)))
             weights = registered(name)
-            console.print(
-                f"[green]✓[/green] {name}: {found.model} at {found.revision[:12]}, {found.bytes / 1e6:.0f} MB"
-            )
+            console.print(f"[green]✓[/green] {name}: {found.model} at {found.revision[:12]}, {size_text(found.bytes)}")
             if weights.licence_note:
                 console.print(f"  licence: {weights.licence}; {weights.licence_note}")
         except AnalysisError as error:
@@ -303,7 +323,8 @@ def verify_weights(names: Sequence[str]) -> int:
     for name in chosen:
         try:
             found = verify(name)
-            console.print(f"[green]✓[/green] {name}: {len(found.files)} files as they were fetched")
+            files = "1 file" if len(found.files) == 1 else f"{len(found.files)} files"
+            console.print(f"[green]✓[/green] {name}: {files}, {size_text(found.bytes)}, as fetched")
         except AnalysisError as error:
             failures += 1
             console.print(f"[red]✗[/red] {escape(str(error))}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -142,10 +142,22 @@ def require_memory(device: str, needed_bytes: int, what: str) -> None:
         raise AnalysisError(f"out of memory: {what} takes {need:.0f} GB on the CPU and {free:.0f} GB are free")
 
 
+OUT_OF_MEMORY = (
+    "out of memory",  # torch.OutOfMemoryError, CUDA errors
+    "allocate memory",  # torch's DefaultCPUAllocator; ENOMEM of the system
+    "not enough memory",  # the same allocator on other systems
+    "insufficient memory",  # OpenCV
+    "unable to allocate",  # numpy
+    "std::bad_alloc",
+    "alloc_failed",  # CUBLAS_STATUS_ALLOC_FAILED, CUDNN_STATUS_ALLOC_FAILED: no room for their workspaces
+)
+"""What libraries say when memory runs out; most of them in an ordinary RuntimeError."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory of the device or of the machine ran out."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+    return isinstance(error, MemoryError) or any(said in text for said in OUT_OF_MEMORY)
 
 
 def in_batches(
@@ -154,7 +166,7 @@ def in_batches(
     prepare: Callable[[Any], Prepared],
     compute: Callable[[Prepared], Iterable[Found]],
 ) -> Iterator[Found]:
-    """One result per item, computed in batches. Where memory runs out, the batch is halved and stays so.
+    """One result per item, computed in batches. Where memory runs out (in preparing too), the batch is halved for good.
 
     Args:
         items: in order.
@@ -170,16 +182,15 @@ def in_batches(
     with ThreadPoolExecutor(1, "prepare") as ahead:
         next_batch = ahead.submit(prepare, items[:size])
         while at < len(items):
-            batch = next_batch.result()
-            end = at + size
-            if end < len(items):
-                next_batch = ahead.submit(prepare, items[end : end + size])
+            end, batch, found = at + size, None, None
             try:
+                batch = next_batch.result()
+                if end < len(items):
+                    next_batch = ahead.submit(prepare, items[end : end + size])
                 found = compute(batch)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                found = None
             del batch
             if found is not None:
                 yield from found
@@ -189,8 +200,8 @@ def in_batches(
             if size == 1:
                 raise AnalysisError("out of memory even with one item at a time")
             size //= 2
-            if end < len(items):
-                next_batch.result()
+            wait([next_batch])
+            del next_batch
             free_cached_memory()
             next_batch = ahead.submit(prepare, items[at : at + size])
 

@@ -15,9 +15,15 @@ Pixels = tuple[int, int, int, int]
 
 SAME_PATCH = 0.6
 """Likeness from which on a patch of picture still holds the same strokes. Unrelated patches stay below 0.3."""
+SAME_PLACE = 0.5
+"""Overlap of two boxes (over union, or over the smaller) from which on they are one place."""
 SAME_MOVED, SLACK_PX = 0.75, 6
 """The same where the place is searched, over so many pixels around a detection."""
+EDGE_PX = 2
+"""A box that ends so near to the edge of the picture may be cut off there."""
 BLOCK_PX = 16
+NEW_STROKES = 5.0
+"""Rise of the steepness of brightness (levels over two pixels, mean of a block) that lettering may have caused."""
 MIN_CONTRAST_LEFT = 0.15
 """Likeness does not see contrast: a text that has faded to less than this share of it is gone."""
 
@@ -50,6 +56,10 @@ class TextTrack:
     """Its digits change while it stays in its place."""
     replaced: bool = False
     """Another text took its place, which may look much alike."""
+    close: bool = False
+    """It was read at native size: `clip.frames` show where it is, not what it says."""
+    tried: bool = False
+    """Native size did not make it readable either."""
 
     def __post_init__(self) -> None:
         self.boxes.append(self.box)
@@ -66,9 +76,12 @@ class TextTrack:
         return likeness(self.patch, self.weights, cut_out(gray, self.box))
 
     def found_again(self, gray: np.ndarray, box: Pixels) -> bool:
-        """Whether the same strokes stand near a newly detected box; then the track has moved there."""
+        """Whether the same strokes stand near a newly detected box; then the track has moved there. Never of a text
+        that the left or right edge cut off: more of it may show now."""
         import cv2
 
+        if self.box[0] <= EDGE_PX or self.box[2] >= gray.shape[1] - EDGE_PX:
+            return False
         height, width = self.patch.shape
         x0, y0, x1, y1 = max(0, box[0] - SLACK_PX), max(0, box[1] - SLACK_PX), box[2] + SLACK_PX, box[3] + SLACK_PX
         window = cut_out(gray, (x0, y0, x1, y1))

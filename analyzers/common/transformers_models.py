@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from analyzers.clip import AUDIO_HZ
 from analyzers.common.devices import device_of, dtype_on, in_batches
 from analyzers.errors import AnalysisError
 from analyzers.weights import complaint, folder_of, loading, require, revision_of
+
+if TYPE_CHECKING:
+    import torch
 
 
 def half_fetched(*names: str) -> dict[str, str]:
@@ -24,13 +27,16 @@ def half_fetched(*names: str) -> dict[str, str]:
     return {"model_problem": "; ".join(lines)} if lines else {}
 
 
-def load_pretrained(name: str, lane: str, network_class: Any, processor_class: Any) -> tuple[Any, Any, str]:
+def load_pretrained(
+    name: str, lane: str, network_class: Any, processor_class: Any, gpu_dtype: torch.dtype | None = None
+) -> tuple[Any, Any, str]:
     """(network, processor, device): a model of `analyzers.weights`, in eval mode on the device of a lane.
 
     Args:
         name: of the registry.
         lane: of the analyzer.
         network_class, processor_class: of transformers, with `from_pretrained`.
+        gpu_dtype: numbers to compute with on a GPU, those of `dtype_on` if None.
 
     Raises:
         WeightsMissing: the model is not installed, or its files are not what was fetched.
@@ -41,10 +47,11 @@ def load_pretrained(name: str, lane: str, network_class: Any, processor_class: A
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     device = device_of(lane)
+    dtype = gpu_dtype if gpu_dtype and device != "cpu" else dtype_on(device)
     with loading(name) as folder:
         try:
             network, report = network_class.from_pretrained(
-                folder, local_files_only=True, dtype=dtype_on(device), output_loading_info=True
+                folder, local_files_only=True, dtype=dtype, output_loading_info=True
             )
         except ValueError as error:
             if "Unrecognized configuration class" not in str(error):
@@ -57,7 +64,7 @@ def load_pretrained(name: str, lane: str, network_class: Any, processor_class: A
             # AST was trained with mel filters of which one is empty; transformers warns of it every time.
             warnings.filterwarnings("ignore", message="At least one mel filter")
             processor = processor_class.from_pretrained(folder, local_files_only=True)
-    return network.eval().to(device), processor, device
+        return network.eval().to(device), processor, device
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,10 @@ class _Model:
             WeightsMissing: the model is not installed, or its files are not what was fetched.
             AnalysisError: the files are another kind of model, or the lane's device is not there.
         """
-        network, processor, device = load_pretrained(name, lane, network_class, processor_class)
+        import torch
+
+        # Half the error of bfloat16 in probabilities, a ninth in CLIP's likeness; none of them needs its range.
+        network, processor, device = load_pretrained(name, lane, network_class, processor_class, torch.float16)
         return cls(revision_of(name), network, processor, device)
 
     def _rows(self, items: Sequence[Any], prepare: Any, forward: Any) -> np.ndarray:
@@ -95,7 +105,10 @@ class _Model:
                 return forward(placed).float().cpu().numpy()
 
         size = self.at_once["cpu" if self.device == "cpu" else "gpu"]
-        return np.stack(list(in_batches(items, size, prepare, compute)))
+        rows = np.stack(list(in_batches(items, size, prepare, compute)))
+        if not np.isfinite(rows).all():
+            raise AnalysisError(f"{self.id} gave values that are no numbers on {self.device}")
+        return rows
 
 
 @dataclass(frozen=True)

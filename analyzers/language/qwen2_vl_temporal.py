@@ -14,6 +14,7 @@ from analyzers.clip import Clip
 from analyzers.common.devices import device_of, in_batches, require_memory
 from analyzers.common.transformers_models import load_pretrained
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
+from analyzers.errors import AnalysisError
 from analyzers.weights import installed, loading, require, revision_of
 
 MODEL = "vision_language"
@@ -184,6 +185,7 @@ class Qwen2VlTemporal(Analyzer):
                 top_p=None,
                 top_k=None,
                 pad_token_id=self._processor.tokenizer.pad_token_id,
+                logits_processor=[only_numbers],
             )
         new = written[:, placed["input_ids"].shape[1] :].cpu()
         texts = self._processor.batch_decode(new, skip_special_tokens=True)
@@ -193,6 +195,17 @@ class Qwen2VlTemporal(Analyzer):
             description(text, tokens, end_ids, self.max_tokens)
             for text, tokens in zip(texts, new.tolist(), strict=True)
         ]
+
+
+def only_numbers(_input_ids: Any, scores: Any) -> Any:
+    """The scores of the next token, as they are. Without this, a model that overflows writes "!!!!": token 0.
+
+    Raises:
+        AnalysisError: some of them are no numbers.
+    """
+    if scores.isnan().any():
+        raise AnalysisError(f"the model {MODEL} gave values that are no numbers, computing in {scores.dtype}")
+    return scores
 
 
 def chat(prompt: str, as_video: bool, pictures: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from analyzers.clip import AUDIO_HZ, Clip
-from analyzers.common.devices import device_of
+from analyzers.common.devices import device_of, in_batches
 from analyzers.common.voice import VoiceRegion, voice_regions_of
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
 from analyzers.errors import AnalysisError, WeightsMissing
@@ -87,7 +87,8 @@ class SpeechTranscription(Analyzer):
             raise WeightsMissing(f"speech is found, but not transcribed: {self._missing}", found)
         audio, stretches_s = np.asarray(clip.audio), windows(voices)
         language, sure = self._language(audio, stretches_s[:3])
-        segments, dropped = [], {}
+        segments: list[Segment] = []
+        dropped: dict[str, int] = {}
         for start_s, end_s in stretches_s:
             for passage in self._passages(audio, start_s, end_s, language):
                 if why := doubt(passage):
@@ -124,20 +125,28 @@ class SpeechTranscription(Analyzer):
 
         if not self._model.is_multilingual:
             return "en", 1.0
-        sounds = [whisper.pad_or_trim(np.array(_part(audio, a, b))) for a, b in stretches_s]
-        mels = torch.stack([whisper.log_mel_spectrogram(s, self._model.dims.n_mels) for s in sounds])
-        _, found = self._model.detect_language(mels.to(self._model.device))
+
+        def mels(part: Sequence[tuple[float, float]]) -> torch.Tensor:
+            sounds = [whisper.pad_or_trim(np.array(_part(audio, a, b))) for a, b in part]
+            return torch.stack([whisper.log_mel_spectrogram(s, self._model.dims.n_mels) for s in sounds])
+
+        def detect(batch: torch.Tensor) -> list[dict[str, float]]:
+            return self._model.detect_language(batch.to(self._model.device))[1]
+
+        found = list(in_batches(stretches_s, len(stretches_s), mels, detect))
         means = {code: float(np.mean([one[code] for one in found])) for code in found[0]}
         best = max(means, key=lambda code: means[code])
         return best, means[best]
 
     def _passages(self, audio: np.ndarray, start_s: float, end_s: float, language: str) -> list[dict[str, Any]]:
         """Whisper's segments of a stretch of the clip; their times are seconds from its start."""
+        import torch
         import whisper
 
         found = whisper.transcribe(
             self._model,
-            np.array(_part(audio, start_s, end_s)),
+            # From where the sound lies its spectrogram is computed there, too: a GPU need not wait for the CPU's.
+            torch.from_numpy(np.array(_part(audio, start_s, end_s))).to(self._model.device),
             language=language,
             temperature=0.0,
             condition_on_previous_text=False,
@@ -171,7 +180,20 @@ def load_whisper(lane: str) -> Any:
         except (pickle.UnpicklingError, KeyError, TypeError) as error:
             raise AnalysisError(f"{files[0].name} is no whisper checkpoint") from error
         set_alignment_heads(model, files[0])
+        keep_compiled()
         return model.eval()
+
+
+def keep_compiled() -> None:
+    """Let numba keep on disk what it compiles for whisper's word times: 1.5 s in each process otherwise.
+
+    The library does not ask for it. Numba keeps it beside the library or, where that may not be written, in the user's
+    cache; `NUMBA_CACHE_DIR` names another folder.
+    """
+    from whisper import timing
+
+    for compiled in (timing.backtrace, timing.dtw_cpu):
+        compiled.enable_caching()
 
 
 def set_alignment_heads(model: Any, file: Path) -> None:

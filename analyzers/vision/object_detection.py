@@ -84,9 +84,7 @@ class ObjectDetection(Analyzer):
     """What the model sees; it was trained at this size."""
 
     def load(self) -> None:
-        # It keeps a settings file, by default in the user's home.
-        os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
-        os.environ.setdefault("YOLO_VERBOSE", "false")
+        settle_ultralytics()
         self._device = device_of(self.spec.lane)
         self._name = chosen_model(self._device)
         self._model_id = revision_of(self._name)
@@ -94,8 +92,12 @@ class ObjectDetection(Analyzer):
             file = folder / REGISTRY[self._name].files[0].name
             if not file.is_file():  # YOLO() would try to download even an absolute path that is not there
                 raise AnalysisError(f"{file.name} is not there")
+            import torch
             from ultralytics import YOLO, __version__
+            from ultralytics.utils import torch_utils
 
+            # Its predictor sets torch to this many threads on a CPU: all cores but one, in each of several steps.
+            torch_utils.NUM_THREADS = torch.get_num_threads()
             self._model: Any = YOLO(str(file))
             if self._model.task != "detect":
                 raise AnalysisError(f"it is a model for the task {self._model.task!r}, not for detection")
@@ -165,6 +167,13 @@ class ObjectDetection(Analyzer):
             ]
             for result in found
         ]
+
+
+def settle_ultralytics() -> None:
+    """Settings of the library that must stand before it is imported."""
+    # It keeps a settings file, by default in the user's home.
+    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
+    os.environ.setdefault("YOLO_VERBOSE", "false")
 
 
 def chosen_model(device: str) -> str:

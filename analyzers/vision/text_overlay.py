@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from analyzers.clip import Clip
 from analyzers.common.languages import language_of
+from analyzers.common.text_close_looks import CLOSE_PX, CloseLooks
 from analyzers.common.text_evidence import Stay, overlay_evidence, strokes_in_place
-from analyzers.common.text_readers import chosen_ocr, load_reader
+from analyzers.common.text_readers import SURE, chosen_ocr, detect_at, load_reader, read_lines
 from analyzers.common.text_tracks import (
+    NEW_STROKES,
     SAME_PATCH,
-    Reading,
+    SAME_PLACE,
     TextTrack,
     box_of,
     caption_blocks,
@@ -32,19 +34,16 @@ from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Box, Need, Segm
 FINE_PX, COARSE_PX = 640, 448
 """Long side of the picture for a thorough and for a quick detection: 40 and 20 ms on one core at 640 x 360."""
 FINE_EVERY_S = 1.0
+"""Between thorough looks while there is text or right after a cut; twice that elsewhere."""
 COARSE_EVERY_S = 0.5
 COUNT_GONE_S = 2.0
 """A counter that was not read for so long is gone; its digits alone say nothing, since they change."""
 MIN_SIDE_PX = 24
 """Pictures with a shorter side hold nothing that can be read."""
-NEW_STROKES = 5.0
-"""Rise of the steepness of brightness (levels over two pixels, mean of a block) that lettering may have caused."""
-SURE = 0.95
-"""Score from which a first reading needs no second opinion."""
+CUT_SHARE = 0.2
+"""Share of the picture with new strokes from which on it is another one, or moves as a whole."""
 MISSES = 2
 """Pictures in a row in which a text may be hidden or blurred before it counts as gone."""
-SAME_PLACE = 0.5
-"""Overlap of two boxes (over union, or over the smaller) from which on they are one place."""
 SAME_SURELY, SAME_NUMBER = 0.9, 0.985
 """Likeness below which a text in place is read again; one digit of many changes it little."""
 MAX_SHARE = 0.6
@@ -66,12 +65,15 @@ class TextOverlay(Analyzer):
     """Reads text in the picture, follows each one over time, and tells overlays from lettering in the scene.
 
     How: PP-OCRv6 small (PaddleOCR, Apache-2.0; bundled with RapidOCR; its alphabet has German umlauts and sharp s)
-    detects text in pictures at 4 per second: thoroughly each second, quickly in between where new strokes appeared or
-    a text was lost, not at all where the picture did not change. Between detections a text counts as there while the
-    strokes at its place stay alike (normalised correlation weighted by steepness). It is read when it is new and again
-    each second while it looks different or is a number; the reading with most weight wins. Start and end are then
-    refined to the picture on the small brightness pictures where the text is large enough to be seen there. With
-    TIKTOK_ASSETS_OCR=easyocr, EasyOCR (Apache-2.0) detects and reads instead, which asks for its weights and a GPU.
+    detects text in pictures at 4 per second: thoroughly each second while there is text (without, each two seconds and
+    after cuts), quickly each half second where new strokes appeared or a text was lost, not at all where the picture
+    did not change. Between detections a text counts as there while the strokes at its place stay alike (normalised
+    correlation weighted by steepness). It is read when it is new and again each second while it looks different or is a
+    number; the reading with most weight wins. Start and end are then refined to the picture on the small brightness
+    pictures where the text is large enough to be seen there. Where the file is much larger than these pictures, small
+    text is read at native size at key pictures of the file, and looked for there every 8 s
+    (`analyzers.common.text_close_looks`). With TIKTOK_ASSETS_OCR=easyocr, EasyOCR (Apache-2.0) detects and reads
+    instead, which asks for its weights and a GPU.
 
     Segments, one per text line: `label` is "overlay" (lies on the picture), "scene_text" (moves with the scene) or
     "text" (cannot be told: too little moved). `confidence` is the recogniser's score of the reading, `box` where it was
@@ -79,21 +81,26 @@ class TextOverlay(Analyzer):
     and the numbers behind it: `in_place` (share of the looks at which its strokes are where they were last),
     `ring_change` (brightness around it, levels 0-255), `picture_change` (share of the picture, 0-1); `hits`, the
     pictures (of 4 per second) that show it; `block`, one number for all lines of a caption; `mirrored` where it reads
-    as in a mirror; for counters and clocks `readings`, a list of [time_s, text], one each second.
+    as in a mirror; `close_look` where only native size shows what it says: it was read once, and is claimed for as long
+    as its strokes stay alike at 640 px (`hits` 1 where they are too faint for that); for counters and clocks
+    `readings`, a list of [time_s, text], one each second.
 
     Summary: `texts`, `overlays`, `languages` (count by language), `detections` (pictures looked at).
     Empty: no text was found with a score of `min_score` in two pictures (or a long, sure one in a single picture).
 
-    Gets wrong: a text that comes and goes within half a second beside others that stay; text smaller than about 9 px in
-    a picture of 640 px; decorated, hand-written or strongly tilted lettering; animated captions that slide (called
-    scene_text) and signs that are switched on in a still shot (called overlay). Spaces in large type may be missing.
+    Gets wrong: a text that comes and goes within half a second beside others that stay, or within two seconds if only a
+    thorough look sees it; text smaller than about 9 px in a picture of 640 px, unless it is 12 px high at native size
+    and there at a key picture, and then a number, a very short text, or one that is replaced by another with like
+    strokes; decorated, hand-written or strongly tilted lettering; signs of light dots whose letters look alike (a V
+    that is drawn as a U); animated captions that slide (called scene_text) and signs that are switched on in a still
+    shot (called overlay). Spaces in narrow or large type may be missing.
     """
 
     spec = AnalyzerSpec(
         name="text_overlay",
-        version="1",
+        version="2",
         lane="gpu_worker_1",
-        needs={Need.FRAMES, Need.LUMA},
+        needs={Need.FRAMES, Need.LUMA, Need.PICTURES},
         weights=("easyocr_de_en",),
         gives="text, language, overlay or lettering in the scene, from-to",
     )
@@ -102,7 +109,7 @@ class TextOverlay(Analyzer):
     """"rapidocr" or "easyocr"."""
 
     def load(self) -> None:
-        self._reader = load_reader(self.ocr, self.spec.lane, FINE_PX)
+        self._reader = load_reader(self.ocr, self.spec.lane, CLOSE_PX)
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         backend = self._reader.backend
@@ -129,40 +136,39 @@ class TextOverlay(Analyzer):
         done: list[TextTrack] = []
         open_tracks: list[TextTrack] = []
         strokes_then: np.ndarray | None = None
+        close_looks = CloseLooks(clip, self._reader)
         fine_tick, looked_s, detections = -1, -1.0, 0
-        for i, time_s in enumerate(clip.frame_times_s.tolist()):
+        times_s = clip.frame_times_s.tolist()
+        for i, time_s in enumerate(times_s):
             look = _Look(i, time_s, clip.frames[i], cv2.cvtColor(clip.frames[i], cv2.COLOR_RGB2GRAY))
             seen = [t for t in open_tracks if t.likeness(look.gray) >= SAME_PATCH]
             for track in seen:
                 track.last = i
-            lost = any(t.last == i - 1 and self._reads(t) and not t.counts for t in open_tracks)
+            texts = [t for t in open_tracks if self._reads(t) and not t.close]
+            lost = [t for t in texts if looked_s <= times_s[t.last] < time_s and not t.counts]
+            fleeting = any(t.first == t.last == i - 1 for t in lost)  # it moves fast and may be gone by the next look
             strokes = stroke_map(look.gray)
-            new = strokes_then is None or float((strokes - strokes_then).max()) > NEW_STROKES
+            risen = strokes - strokes_then > NEW_STROKES if strokes_then is not None else np.ones_like(strokes, bool)
+            new = bool(risen.any())
             tick = int(time_s / FINE_EVERY_S + 1e-6)
             count = any(
                 t.counts or (is_count(t.best.text) and t.likeness(look.gray) < SAME_NUMBER) for t in open_tracks
             )
-            fine = tick > fine_tick and (new or lost or count)
-            if fine or lost or (new and time_s - looked_s >= COARSE_EVERY_S - 1e-6):
-                found = self._detect(look.rgb, FINE_PX if fine else COARSE_PX)
+            calm = risen.mean() < CUT_SHARE and not texts
+            fine = tick > fine_tick and not (calm and tick % 2) and bool(new or lost or count)
+            if fine or fleeting or ((new or lost) and time_s - looked_s >= COARSE_EVERY_S - 1e-6):
+                found = detect_at(self._reader, look.rgb, FINE_PX if fine else COARSE_PX)
                 fresh = self._match(found, open_tracks, seen, look, again=fine)
                 for track in fresh:
                     look_back(track, clip.frames)
                 open_tracks += fresh
                 strokes_then, looked_s, detections = strokes, time_s, detections + 1
                 fine_tick = tick if fine else fine_tick
+            open_tracks += close_looks.at(i, look.gray, strokes, open_tracks)
             over = [t for t in open_tracks if t.replaced or not _may_return(t, look)]
             done += over
             open_tracks = [t for t in open_tracks if t not in over]
-        return done + open_tracks, detections
-
-    def _detect(self, picture: np.ndarray, long_side_px: int) -> list[np.ndarray]:
-        """Corners of what looks like text: (4, 2) float32 pixels each, clockwise from the top left."""
-        import cv2
-
-        factor = min(1.0, long_side_px / max(picture.shape[:2]))
-        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else picture
-        return [quad / np.float32(factor) for quad in self._reader.detect(np.ascontiguousarray(small[..., ::-1]))]
+        return done + open_tracks, detections + close_looks.detections
 
     def _match(
         self,
@@ -187,14 +193,15 @@ class TextOverlay(Analyzer):
             here = max(seen, key=lambda t: overlap(t.box, box)[0], default=None)
             if here and overlap(here.box, box)[0] >= SAME_PLACE:
                 looks_new = is_count(here.best.text) or here.best.score < SURE or here.likeness(look.gray) < SAME_SURELY
-                if not (again and looks_new):
+                if here.close or not (again and looks_new):
                     if same_height(here.box, box):
                         here.boxes.append(box)
                     continue
             elif moved := next((t for t in tracks if overlap(t.box, box)[1] and t.found_again(look.gray, box)), None):
                 moved.last = look.index
                 continue
-            for reading, part in self._read(look.rgb, quad, look.time_s):
+            mirror = any(t.best.mirrored for t in tracks)
+            for reading, part in read_lines(self._reader, look.rgb, quad, look.time_s, mirror):
                 if not (box := box_of(part, look.gray)):
                     continue
                 if track := continued(tracks, reading, box):
@@ -206,27 +213,6 @@ class TextOverlay(Analyzer):
                     other.replaced, other.last = True, max(other.first, look.index - 1)
                 fresh.append(TextTrack(box, cut_out(look.gray, box), look.index, look.index, [reading]))
         return fresh
-
-    def _read(self, picture: np.ndarray, quad: np.ndarray, time_s: float) -> Iterator[tuple[Reading, np.ndarray]]:
-        """What stands inside the corners, and which corners each line has."""
-        crop = _upright(picture, quad)
-        text, score = self._recognise(crop)
-        if score < SURE:
-            halves = [self._recognise(h) for h in np.array_split(crop, 2)] if crop.shape[1] < 4 * crop.shape[0] else []
-            if halves and min(s for _, s in halves) >= SURE and all(len(plain(t)) >= 3 for t, _ in halves):
-                for (line, sure), corners in zip(halves, _upper_and_lower(quad), strict=True):
-                    yield Reading(time_s, line, sure), corners
-                return
-            flipped, sure = self._recognise(crop[:, ::-1])
-            if sure >= SURE and len(plain(flipped)) >= 4:
-                yield Reading(time_s, flipped, sure, mirrored=True), quad
-                return
-        yield Reading(time_s, text, score), quad
-
-    def _recognise(self, crop: np.ndarray) -> tuple[str, float]:
-        if min(crop.shape[:2]) < 4:
-            return "", 0.0
-        return self._reader.recognise(np.ascontiguousarray(crop))
 
     def _reads(self, track: TextTrack) -> bool:
         return track.best.score >= self.min_score and len(plain(track.best.text)) >= 2
@@ -244,19 +230,6 @@ def _may_return(track: TextTrack, look: _Look) -> bool:
     if track.counts:
         return look.time_s - track.readings[-1].time_s < COUNT_GONE_S
     return track.last >= look.index - MISSES
-
-
-def _upright(picture: np.ndarray, quad: np.ndarray) -> np.ndarray:
-    """The text inside the corners as a straight BGR picture; tall ones are turned to be read as lines."""
-    from rapidocr.utils.process_img import get_rotate_crop_image
-
-    return get_rotate_crop_image(np.ascontiguousarray(picture[..., ::-1]), quad)
-
-
-def _upper_and_lower(quad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    top_left, top_right, low_right, low_left = quad
-    left, right = (top_left + low_left) / 2, (top_right + low_right) / 2
-    return np.stack([top_left, top_right, right, left]), np.stack([left, right, low_right, low_left])
 
 
 def _segment(track: TextTrack, block: int, language: str | None, kept: Sequence[TextTrack], clip: Clip) -> Segment:
@@ -279,6 +252,8 @@ def _segment(track: TextTrack, block: int, language: str | None, kept: Sequence[
     }
     if track.best.mirrored:
         data["mirrored"] = True
+    if track.close:
+        data["close_look"] = True
     if track.counts:
         data["readings"] = [[round(r.time_s, 3), r.text] for r in track.readings]
     label = {True: "overlay", False: "scene_text", None: "text"}[found.is_overlay]

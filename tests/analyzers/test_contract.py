@@ -124,6 +124,9 @@ def test_any_error_becomes_a_failed_outcome(clip, error, kind, retryable):
         Analysis(segments=(Segment(0.0, 99.0, "beyond the end"),)),
         Analysis(segments=(Segment(0.5, 0.6, "a"), Segment(0.1, 0.2, "out of order"))),
         Analysis(segments=(Segment(0.0, 0.1, "a", confidence=1.5),)),
+        Analysis(segments=(Segment(0.0, 0.1, "a", data={"share": float("nan")}),)),
+        Analysis(summary={"loudness_db": -float("inf")}, reason="silence"),
+        Analysis(summary={"mean": np.float32(0.5)}, reason="not plain JSON"),
         Analysis(segments=(Segment(0.0, 0.1, "a", box=(0, 0, 2, 1)),)),
     ],
 )

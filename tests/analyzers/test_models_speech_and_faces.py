@@ -197,7 +197,7 @@ def forget_record(file: Path) -> None:
     ("damage", "line"),
     [
         (flip_bytes, "damaged: {file} has another checksum"),
-        (truncate, "damaged: {file} has"),
+        (truncate, "damaged: {file} is cut off"),
         (forget_record, "only half fetched"),
     ],
 )
@@ -238,7 +238,7 @@ def test_half_fetched_models_are_told_where_something_is_said_without_them(weigh
     truncate(folder_of("image_text") / "model.safetensors")
     outcome = run_analyzer("scene_segmentation", synthetic_clip(still(astronaut(), 1.0)))
     assert outcome.status == "ok"
-    assert "model.safetensors has" in outcome.analysis.summary["model_problem"]
+    assert "model.safetensors is cut off" in outcome.analysis.summary["model_problem"]
     assert outcome.analysis.model is None
 
 

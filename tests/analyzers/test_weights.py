@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,10 +66,17 @@ def test_what_is_installed_is_told_by_its_record(root):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda folder: None, "not installed (484 MB)"),
-        (lambda folder: folder.mkdir(), "only half fetched (484 MB)"),
+        (lambda folder: None, "not installed (484 MB); get it with: "),
+        (lambda folder: folder.mkdir(), "only half fetched (of 484 MB); go on with: "),
         (lambda folder: (put(folder.parent), (folder / "small.pt").unlink()), "damaged: small.pt is gone"),
-        (lambda folder: (put(folder.parent), (folder / "small.pt").write_bytes(b"0")), "small.pt has 1 bytes, not 10"),
+        (
+            lambda folder: (put(folder.parent), (folder / "small.pt").write_bytes(b"0")),
+            "damaged: small.pt is cut off, 1 of 10 bytes are there; repair it (484 MB) with: ",
+        ),
+        (
+            lambda folder: (put(folder.parent), (folder / "small.pt").write_bytes(b"0123456789x")),
+            "damaged: small.pt has another checksum than when it was fetched; repair it (484 MB) with: ",
+        ),
         (lambda folder: (put(folder.parent), (folder / weights.RECORD).write_text("[]")), "not readable"),
     ],
 )
@@ -78,31 +86,80 @@ def test_what_is_of_no_use_says_why_and_what_helps(root, spoil, said):
         weights.require("whisper")
     line = str(missing.value)
     assert said in line
-    assert line.startswith("the model whisper (openai/whisper-small) is ")
-    assert line.endswith("get it with: tiktok-assets weights fetch whisper")
+    assert line.startswith("the model whisper is ")
+    assert line.endswith(" with: tiktok-assets weights fetch whisper")
     assert weights.installed("whisper") is None
     assert weights.revision_of("whisper") == "none"
 
 
-def test_a_changed_byte_is_found_by_verify_and_by_a_library_that_fails_on_it(root):
+def test_a_changed_byte_is_found_before_a_library_loads_it_and_told_from_then_on(root):
     put(root)
     (root / "whisper" / "small.pt").write_bytes(b"0123456780")
-    assert weights.installed("whisper"), "a look at sizes does not see it"
+    assert weights.recorded("whisper"), "a look at sizes does not see it"
+    assert weights.complaint("whisper", reading=False) is None
+    with pytest.raises(WeightsMissing, match=r"small\.pt has another checksum"), weights.loading("whisper"):
+        pytest.fail("the library was given the file")
+    assert weights.installed("whisper") is weights.recorded("whisper") is None
+    assert "another checksum" in weights.complaint("whisper", reading=False)
+    assert weights.revision_of("whisper") == "none", "what is made without it is to be out of date later"
+    put(root)
+    assert weights.revision_of("whisper") == "openai/whisper-small@tiny"
+
+
+def test_a_byte_that_changed_unseen_by_the_file_system_is_found_by_verify(root):
+    put(root)
+    file = root / "whisper" / "small.pt"
+    file.write_bytes(b"0123456780")
+    seen = json.loads((root / "whisper" / weights.COMPARED).read_text())
+    about = file.stat()
+    seen["small.pt"]["times"] = [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
+    (root / "whisper" / weights.COMPARED).write_text(json.dumps(seen))
+    assert weights.installed("whisper")
     with pytest.raises(WeightsMissing, match=r"small\.pt has another checksum"):
         weights.verify("whisper")
-    with pytest.raises(WeightsMissing, match="another checksum"), weights.loading("whisper"):
-        raise ValueError("unexpected token")
+    assert weights.installed("whisper") is None
+
+
+def test_files_are_read_once_unless_they_change(root, monkeypatch):
+    read = []
+    real = weights.sha256_of
+    monkeypatch.setattr(weights, "sha256_of", lambda path: read.append(path.name) or real(path))
+    put(root)
+    assert read == ["small.pt"]
+    assert weights.installed("whisper")
+    assert weights.require("whisper")
+    assert read == ["small.pt"], "it was compared when it was fetched"
+    file = root / "whisper" / "small.pt"
+    file.write_bytes(file.read_bytes())
+    assert weights.recorded("whisper")
+    assert read == ["small.pt"]
+    assert weights.installed("whisper")
+    assert weights.installed("whisper")
+    assert read == ["small.pt", "small.pt"], "copied to another machine, say: once more, and whole"
+    (root / "whisper" / weights.COMPARED).write_text("no JSON")
+    assert weights.installed("whisper"), "what was noted is of help, and no more"
 
 
 def test_files_that_are_whole_and_do_not_load_are_an_error_of_one_line(root):
     put(root)
     with (
-        pytest.raises(AnalysisError, match=r"^the model whisper .* does not load: ValueError: two lines$"),
+        pytest.raises(AnalysisError, match=r"^the model whisper does not load: ValueError: two lines$"),
         weights.loading("whisper"),
     ):
         raise ValueError("two\nlines")
-    with pytest.raises(MemoryError), weights.loading("whisper"):
-        raise MemoryError
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_a_model_that_does_not_fit_into_memory_says_so_and_is_not_called_damaged(root, error):
+    put(root)
+    with (
+        pytest.raises(AnalysisError, match=r"^out of memory while the model whisper \(484 MB\) was loaded$") as said,
+        weights.loading("whisper"),
+    ):
+        raise error
+    assert not isinstance(said.value, WeightsMissing)
 
 
 def test_another_model_id_is_another_model(root, monkeypatch):

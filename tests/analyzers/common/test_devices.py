@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
+import numpy as np
 import pytest
 
 from analyzers.common import devices
@@ -63,6 +65,60 @@ def test_other_errors_are_not_hidden():
         list(in_batches(range(3), 2, broken, list))
 
 
+def refused_by_torch():
+    import torch
+
+    torch.empty(10**15, dtype=torch.uint8)
+
+
+def refused_by_numpy():
+    np.empty(10**15, np.uint8)
+
+
+def refused_by_a_gpu():
+    import torch
+
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ...")
+
+
+@pytest.mark.parametrize("refused", [refused_by_torch, refused_by_numpy, refused_by_a_gpu])
+@pytest.mark.parametrize("where", ["prepare", "compute"])
+def test_an_allocation_that_fails_in_preparing_or_computing_halves_the_batch(refused, where):
+    tried = {"prepare": [], "compute": []}
+
+    def work(name, batch):
+        tried[name].append(len(batch))
+        if name == where and len(batch) > 2:
+            refused()
+        return list(batch)
+
+    found = in_batches(range(7), 4, lambda b: work("prepare", b), lambda b: work("compute", b))
+    assert list(found) == list(range(7))
+    assert tried["compute"][-4:] == [2, 2, 2, 1]
+    assert max(tried[where][2:]) == 2
+    with pytest.raises(AnalysisError, match="out of memory even with one item"):
+        list(in_batches(range(3), 2, *([lambda b: refused()] * 2)))
+
+
+def test_what_a_failed_attempt_held_is_given_back_before_the_next():
+    held = []
+
+    class Tensor:
+        """Stands for what lies in a GPU's memory."""
+
+    def compute(batch):
+        assert not [ref for ref in held if ref()], "the memory of the attempt before is still taken"
+        on_device = [Tensor() for _ in batch]
+        on_device.append(on_device)  # a cycle, as networks have them
+        if len(batch) > 1:
+            held.extend(weakref.ref(t) for t in on_device[:-1])
+            raise RuntimeError("CUDA out of memory.")
+        return batch
+
+    assert list(in_batches(range(4), 4, list, compute)) == [0, 1, 2, 3]
+    assert len(held) == 4 + 2
+
+
 def test_the_next_batch_is_prepared_while_one_is_computed():
     second_is_ready = threading.Event()
 
@@ -78,10 +134,27 @@ def test_the_next_batch_is_prepared_while_one_is_computed():
     assert list(in_batches(range(4), 2, prepare, compute)) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: can't allocate memory: you tried to allocate",
+        "[enforce fail at alloc_cpu.cpp:114] data. DefaultCPUAllocator: not enough memory: you tried to allocate",
+        "[Errno 12] Cannot allocate memory",
+        "OpenCV(4.11.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 8 bytes",
+        "std::bad_alloc",
+    ],
+)
+def test_memory_that_ran_out_is_known_by_what_libraries_say(text):
+    assert is_out_of_memory(RuntimeError(text))
+
+
 def test_memory_that_ran_out_is_told_from_other_errors():
     assert is_out_of_memory(MemoryError())
-    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
     assert not is_out_of_memory(RuntimeError("size mismatch"))
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
 
 
 def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded():

@@ -90,6 +90,18 @@ def test_without_memory_for_one_window_it_says_so(installed, clip, monkeypatch):
     assert outcome.reason == "out of memory even with one item at a time"
 
 
+def test_pictures_cost_as_many_tokens_as_documented_and_texts_end_together(installed, clip):
+    describer = DESCRIBER()
+    describer.load()
+    pictures = np.stack([texture(504, 280, seed=i) for i in range(4)])
+    tensors = describer._tensors([pictures, pictures[:1]])
+    ids = tensors["input_ids"]
+    video = describer._processor.tokenizer.convert_tokens_to_ids("<|video_pad|>")
+    assert (ids == video).sum(1).tolist() == [360, 180]
+    assert (ids[:, -1] == ids[0, -1]).all(), "the shorter one is padded on its left"
+    assert tensors["attention_mask"].sum(1).tolist() == [ids.shape[1], ids.shape[1] - 180]
+
+
 @pytest.mark.parametrize(("height", "width"), [(64, 2), (2, 64)])
 def test_a_clip_of_one_narrow_picture_is_described(installed, height, width):
     outcome = examine(DESCRIBER, synthetic_clip([texture(height, width)]), {})
@@ -129,7 +141,7 @@ def spoil(folder, how):
     [
         ("absent", "weights_missing", "not installed (16.6 GB); get it with: tiktok-assets weights fetch vision_langu"),
         ("half fetched", "weights_missing", "only half fetched"),
-        ("truncated", "weights_missing", "model.safetensors has 190480 bytes, not 380960"),
+        ("truncated", "weights_missing", "model.safetensors is cut off, 190,480 of 380,960 bytes"),
         ("another checksum", "weights_missing", "model.safetensors has another checksum"),
         ("record unreadable", "weights_missing", "installed.json is not readable"),
         ("another architecture", "failed", "does not load: another kind of model, by its config.json"),
@@ -150,7 +162,8 @@ def test_another_model_id_is_not_served_by_the_files_of_this_one(installed, clip
     monkeypatch.setenv(weights.VISION_LANGUAGE_VARIABLE, "Qwen/Qwen2-VL-2B-Instruct")
     outcome = examine(DESCRIBER, clip, {})
     assert outcome.status == "weights_missing"
-    assert "(Qwen/Qwen2-VL-2B-Instruct) is not installed, Qwen/Qwen2-VL-7B-Instruct is in its place" in outcome.reason
+    asked, there = "Qwen/Qwen2-VL-2B-Instruct", "Qwen/Qwen2-VL-7B-Instruct"
+    assert f"is not installed: {there} is in its place, not {asked} (size not known)" in outcome.reason
 
 
 @pytest.mark.parametrize(

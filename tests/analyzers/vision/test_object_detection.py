@@ -100,7 +100,7 @@ def spoil(folder, how):
     [
         ("absent", "weights_missing", "not installed (6 MB); get it with: tiktok-assets weights fetch yolo_detection_"),
         ("half fetched", "weights_missing", "only half fetched"),
-        ("truncated", "weights_missing", "yolov8n.pt has 68"),
+        ("truncated", "weights_missing", "yolov8n.pt is cut off"),
         ("another checksum", "weights_missing", "yolov8n.pt has another checksum"),
         ("no model", "failed", "does not load"),
         ("another task", "failed", "for the task 'classify', not for detection"),
