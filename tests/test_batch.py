@@ -9,7 +9,7 @@ import pytest
 from analyzers.contract import Outcome
 from tests import faulty
 from tests.media import REPOSITORY
-from tiktok_assets.batch import CRASHES_ALLOWED, REFRESH_TAG
+from tiktok_assets.batch import CHECK, CRASHES_ALLOWED, REFRESH_TAG
 from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.store import Store
 
@@ -120,3 +120,15 @@ def test_a_failure_that_may_pass_is_retried_by_a_refresh_only_after_a_pause_and_
     assert freshness.due(lab.store.video("full-1"), faulty.ASSET, stored) is None
     raised = lab.store.video("raise-1").stored()
     assert freshness.due(lab.store.video("raise-1"), faulty.ASSET, raised) is None
+
+
+@pytest.mark.parametrize("keys", [("good-1",), ("good-1", "raise-1")], ids=["range of one", "range of two"])
+def test_the_check_of_each_video_is_current_in_the_ui(lab, keys):
+    """The UI shows a check of a partition only if it names the latest materialization of it."""
+    assert lab.run(*keys).success
+    check = dg.AssetCheckKey(dg.AssetKey(faulty.ASSET), CHECK)
+    found = {i.partition_key: i for i in lab.instance.event_log_storage.get_asset_check_partition_info([check])}
+    assert {key: found[key].is_current for key in keys} == dict.fromkeys(keys, True)
+    assert {key: found[key].latest_execution_status.value for key in keys} == {
+        key: "SUCCEEDED" if key.startswith("good") else "FAILED" for key in keys
+    }

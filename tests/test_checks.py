@@ -1,21 +1,25 @@
 """The checks of a report: what passes, what warns, and that Dagster knows it per video."""
 
+import shutil
+
 import dagster as dg
 import pytest
 from dagster import AssetCheckSeverity
 
 from analyzers.catalogue import CATALOGUE, analyzer_class
 from analyzers.contract import Analysis, Outcome, Segment
-from tests.library_store import put_report
+from tests.library_store import opened, put_report
 from tests.report.example import example_report, result, segment
 from tiktok_assets import checks
 from tiktok_assets.assets.report import report as report_asset
 from tiktok_assets.checks import History, coverage, drift, judge, read_history, realtime_factor, robust_z, success_rate
 from tiktok_assets.library import update_library
+from tiktok_assets.library_tables import COLUMNS
 from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.store import Store
 
 NAMES = {"success_rate", "realtime_factor", "coverage", "drift"}
+LATEST = "2026-12-31T00:00:00+00:00"
 
 
 def report_of(duration_s=30.0, video_key="clip", **changed):
@@ -142,14 +146,30 @@ def test_only_the_last_50_count(tmp_path):
     assert drift(report_of(), History({"cut_analysis": old | new})).shown["its_robust_z"] == 0.0
 
 
-def test_a_damaged_library_is_a_note_and_no_error(tmp_path):
+@pytest.mark.parametrize("content", ["", "[", "{}", "[1]", '[{"video": "a"}]', "null"])
+def test_a_damaged_library_is_a_note_and_no_error(tmp_path, content):
     store = library_of(tmp_path, 1)
-    for file in (tmp_path / "library" / "outcomes").iterdir():
-        file.write_bytes(b"no parquet")
+    (tmp_path / "library" / "recent.json").write_text(content)
     found = judge(report_of(), read_history(store))
     assert set(found) == NAMES
     assert found["drift"].passed
-    assert "cannot be read" in found["drift"].shown["note"]
+    note = found["drift"].shown["note"]
+    assert "cannot be read" in note or (content == "{}" and "is empty" in note)
+
+
+def test_the_history_is_the_newest_videos_with_a_result_and_one_file_is_read_for_it(tmp_path):
+    count = checks.HISTORY_VIDEOS + 5
+    store = library_of(tmp_path, count, body_pose=ended("failed"), hand_gesture=ended("no_signal"))
+    put_report(store, "no-length", {**report_of(None), "metadata": full_facts(report_of(None)["metadata"], LATEST)})
+    update_library(store)
+    for table in COLUMNS:
+        shutil.rmtree(tmp_path / "library" / table)
+    with opened() as files:
+        history = read_history(store)
+    assert {f.name for f in files if tmp_path in f.parents} == {"recent.json"}
+    assert list(history.rates_per_min["cut_analysis"]) == [f"clip-{i}" for i in range(4, count)]
+    assert "body_pose" not in history.rates_per_min
+    assert set(history.rates_per_min["hand_gesture"].values()) == {0.0}
 
 
 @pytest.mark.parametrize("keys", [["bad"], ["bad", "good"]], ids=["one video", "two videos"])

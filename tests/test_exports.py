@@ -7,10 +7,13 @@ import html
 import io
 import json
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -24,8 +27,10 @@ from tiktok_assets.cli import main
 from tiktok_assets.download import source_key
 from tiktok_assets.exports import (
     FORMATS,
+    Cue,
     chapter_cues,
     coco,
+    elan,
     export,
     segments_csv,
     sub_rip,
@@ -89,9 +94,74 @@ def example_with_speech() -> dict[str, Any]:
 
 def test_subtitles_say_what_was_said_and_when() -> None:
     cues = subtitle_cues(example_with_speech(), "speech")
-    for read in (read_vtt(web_vtt(cues, "a --> b")), read_srt(sub_rip(cues))):
+    shown = ("Hallo & <b>tschüss</b>", "Hallo & ‹b>tschüss‹/b>")  # SubRip cannot say that "<b>" is no formatting
+    for read, text in zip((read_vtt(web_vtt(cues, "a --> b")), read_srt(sub_rip(cues))), shown, strict=True):
         assert [(c.start_s, c.end_s) for c in read] == [(0.5, 2.0), (3700.25, 3701.0)]
-        assert read[0].text == "Hallo & <b>tschüss</b>"
+        assert read[0].text == text
+
+
+def decoded(path: Path) -> list[tuple[float, float, str]]:
+    """From, to and text of cues as PyAV's subtitle decoders (ffmpeg's) have them, without their line break marks."""
+    found = []
+    with av.open(str(path)) as file:
+        for packet in file.demux(subtitles=0):
+            for subtitle in packet.decode():
+                start_s = float(packet.pts * packet.time_base)
+                words = subtitle.dialogue.decode("utf-8").replace("\\N", "\n")
+                found.append((start_s, start_s + float(packet.duration * packet.time_base), words))
+    return found
+
+
+@pytest.mark.parametrize("form", ["vtt", "srt"])
+def test_ffmpeg_reads_the_subtitles(form: str, tmp_path: Path) -> None:
+    texts = ["I <3 you", "up <i>there</i>", "two\nlines", "a --> b", "Grüße 🎉"]
+    texts += ["{\\an8}up"] if form == "srt" else []
+    written = [Cue(i, i + 0.5, text) for i, text in enumerate(texts)]
+    path = tmp_path / f"v.{form}"
+    path.write_text(sub_rip(written) if form == "srt" else web_vtt(written), "utf-8")
+    read = decoded(path)
+    assert [(a, b) for a, b, _ in read] == [(c.start_s, c.end_s) for c in written]
+    stand_ins = {"\u2060": "", "‹": "<", "→": "-->", "(\\": "{\\"} if form == "srt" else {}
+    for stand_in, meant in stand_ins.items():
+        read = [(a, b, text.replace(stand_in, meant)) for a, b, text in read]
+    assert [text for *_, text in read] == texts
+
+
+def test_elan_has_every_segment_and_no_two_of_a_tier_at_once(tmp_path: Path) -> None:
+    report = example_with_speech()
+    report["analyzer_results"]["face_detection"] = result(
+        [segment(1, 4, "face"), segment(2, 3, "face"), segment(3, 5, "face")]
+    )
+    video = tmp_path / "store" / "über 1.mp4"
+    root = ET.fromstring(elan(report, video, tmp_path / "exports").encode())
+    assert [part.tag for part in root][:2] == ["HEADER", "TIME_ORDER"]
+    assert root[-1].attrib["LINGUISTIC_TYPE_ID"] == "segments"
+    media = root.find("HEADER/MEDIA_DESCRIPTOR")
+    assert media is not None
+    assert media.attrib == {
+        "MEDIA_URL": video.as_uri(),
+        "RELATIVE_MEDIA_URL": "./../store/über 1.mp4",
+        "MIME_TYPE": "video/mp4",
+    }
+    slots = {s.attrib["TIME_SLOT_ID"]: int(s.attrib["TIME_VALUE"]) for s in root.iter("TIME_SLOT")}
+    assert list(slots.values()) == sorted(slots.values())
+    tiers: dict[str, list[tuple[int, int, str | None]]] = {}
+    ids = []
+    for tier in root.iter("TIER"):
+        for part in tier.iter("ALIGNABLE_ANNOTATION"):
+            ids.append(part.attrib["ANNOTATION_ID"])
+            ends = slots[part.attrib["TIME_SLOT_REF1"]], slots[part.attrib["TIME_SLOT_REF2"]]
+            tiers.setdefault(tier.attrib["TIER_ID"], []).append((*ends, part.findtext("ANNOTATION_VALUE")))
+    assert len(ids) == len(set(ids)) == sum(len(r["segments"]) for r in report["analyzer_results"].values())
+    assert root.findtext("HEADER/PROPERTY") == str(len(ids))
+    for found in tiers.values():
+        assert all(start < end for start, end, _ in found)
+        assert all(one[1] <= other[0] for one, other in pairwise(found))
+    assert tiers["face_detection"] == [(1000, 4000, "face")]
+    assert tiers["face_detection 2"] == [(2000, 3000, "face"), (3000, 5000, "face")]
+    assert tiers["speech_transcription"][0] == (500, 2000, "Hallo & <b>tschüss</b>")
+    assert (2500, 2540, "cut") in tiers["cut_analysis"] + tiers["cut_analysis 2"]
+    assert (8400, 9900, "follow: Für mehr Tipps folgen!") in tiers["comment_cta_detection"]
 
 
 def test_shown_text_stands_where_it_stood() -> None:
@@ -151,7 +221,9 @@ def test_boxes_of_every_picture_are_taken_where_there_are_such() -> None:
     images = {i["id"]: i for i in found["images"]}
     assert len(images) == len(found["images"]) == len({i["file_name"] for i in found["images"]})
     assert len({a["id"] for a in found["annotations"]}) == len(found["annotations"])
-    faces = [a for a in found["annotations"] if categories[a["category_id"]] == ("face_detection", "face")]
+    faces = [
+        a for a in found["annotations"] if categories[a["category_id"]] == ("face_detection", "face_detection/face")
+    ]
     assert [images[a["image_id"]]["time_s"] for a in faces] == list(np.arange(3.5, 5.5, 0.25))
     for a in faces:
         x, y, w, h = a["bbox"]
@@ -181,6 +253,8 @@ def test_hostile_texts_break_no_file(text: str, tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "csv" / "v.segments.csv").open(encoding="utf-8", newline="")))
     assert [row["text"] for row in rows][1] == "after"
     assert len(json.loads((tmp_path / "coco" / "v.coco.json").read_text("utf-8"))["annotations"]) == 1
+    tiers = ET.parse(tmp_path / "elan" / "v.eaf").getroot()
+    assert [v.text for v in tiers.iter("ANNOTATION_VALUE")][1] == "after"
 
 
 def test_the_command_writes_and_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -196,6 +196,31 @@ def test_an_interrupted_update_is_completed_by_the_next(store: Store, monkeypatc
     assert read_table(store, "segments")["video"].value_counts().nunique() == 1
 
 
+@pytest.mark.parametrize("lost", ["index.html", "recent.json"])
+def test_an_update_killed_before_the_page_is_completed_by_the_next(
+    store: Store, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    put_report(store, "a", title="Old")
+    update_library(store)
+    put_report(store, "a", title="New")
+
+    def killed(_: Store) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(library_module, "_write_page_and_recent", killed)
+        with pytest.raises(KeyboardInterrupt):
+            update_library(store)
+    assert pending_changes(store)
+    update_library(store)
+    assert "New" in library_page(store).read_text("utf-8")
+    path = store.root / "library" / lost
+    before = path.read_bytes()
+    path.unlink()
+    assert not update_library(store).changed
+    assert len(path.read_bytes()) == len(before)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"metadata": {}}', "null"])
 def test_a_broken_report_leaves_the_others(store: Store, content: str) -> None:
     put_report(store, "good")
@@ -246,27 +271,90 @@ def test_pandas_alone_reads_a_table(store: Store) -> None:
         assert pq.read_schema(path).names == list(COLUMNS[path.parent.name])
 
 
-def test_the_documented_queries_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_report(store, "late")
-    report = copy.deepcopy(example_report(video_key="hooked", view_count=None))
-    for name in ("face_detection", "text_overlay"):
-        report["analyzer_results"][name]["segments"][0] |= {"start_s": 0.5, "end_s": 1.5}
+@pytest.fixture
+def documented(store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the Python blocks of the document leave behind, over three videos."""
+    early = {"face": ["face_detection"], "text": ["text_overlay"], "hooked": ["face_detection", "text_overlay"]}
+    reports = {key: copy.deepcopy(example_report(video_key=key)) for key in early}
+    for key, names_of_early in early.items():
+        for name in names_of_early:
+            reports[key]["analyzer_results"][name]["segments"][0] |= {"start_s": 0.5, "end_s": 1.5}
+    reports["face"]["metadata"]["view_count"] = 900
+    described = segment(0.0, 12.0, "follow", channel="description", quote="Follow me")
+    reports["face"]["analyzer_results"]["comment_cta_detection"]["segments"].insert(0, described)
+    put_report(store, "face", reports["face"])
+    put_report(store, "text", reports["text"])
+    report = reports["hooked"]
+    report["metadata"]["view_count"] = None
+    pan = next(s for s in report["analyzer_results"]["camera_analysis"]["segments"] if s["label"] == "pan_right")
+    pan["data"]["pan_frame_widths_per_s"] = 0.31
+    report["analyzer_results"]["audio_analysis"]["summary"]["tempo_bpm"] = None
+    report["analyzer_results"]["cut_analysis"] = result(status="failed", reason="no")
     put_report(store, "hooked", report)
     update_library(store)
     monkeypatch.chdir(store.root.parent)
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert len(blocks) >= 6
+    assert len(blocks) >= 7
     for block in blocks:
         exec(compile(block, "docs/library.md", "exec"), names)
-    assert names["hooked"]["video"].tolist() == ["hooked"]
-    assert names["by_second"].loc[8, "follow"] == 2
-    assert names["by_seconds_left"].loc[1, "link_in_bio"] == 2
-    assert names["found"]["text"].str.contains("folgen|follow").all()
-    assert ("body_pose", "failed") in {key[:2] for key in names["reasons"].index}
-    assert len(names["pans"]) == 2
-    assert set(names["tempo"]) == {120.2}
-    assert names["views_by_pace"]["size"].tolist() == [1]
+    return names
+
+
+def test_the_documented_pandas_queries_answer(documented: dict[str, Any]) -> None:
+    assert documented["hooked"]["video"].tolist() == ["hooked"]
+    assert documented["by_second"].loc[8, "follow"] == 3
+    assert 0 not in documented["by_second"].index, "a description has no second"
+    assert documented["by_seconds_left"].loc[1, "link_in_bio"] == 3
+    assert documented["found"]["text"].str.contains("folgen|follow").all()
+    failures = documented["reasons"].groupby(level=["analyzer", "status"]).sum()
+    assert (failures["body_pose", "failed"], failures["cut_analysis", "failed"]) == (3, 1)
+    assert documented["pans"].set_index("video")["speed"].dropna().to_dict() == {"hooked": 0.31}
+    assert documented["tempo"].dropna().to_dict() == {"face": 120.2, "text": 120.2}
+    assert documented["views_by_pace"]["size"].tolist() == [2]
+
+
+def rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return [tuple(None if pd.isna(v) else v for v in row) for row in frame.itertuples(index=False)]
+
+
+def counted(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Rows of a table of counts that are not 0."""
+    return sorted((at, label, n) for (at, label), n in table.stack().items() if n)
+
+
+PANDAS_ANSWERS: dict[str, Callable[[dict[str, Any]], list[tuple[Any, ...]]]] = {
+    "hooked": lambda d: rows(d["hooked"][["video", "duration_s"]]),
+    "by_second": lambda d: counted(d["by_second"]),
+    "by_seconds_left": lambda d: counted(d["by_seconds_left"]),
+    "found": lambda d: sorted(rows(d["found"])),
+    "reasons": lambda d: sorted((*key, n) for key, n in d["reasons"].items()),
+    "seconds": lambda d: rows(d["seconds"].reset_index()[["analyzer", "count", "50%", "95%"]]),
+    "pans": lambda d: sorted(rows(d["pans"][["video", "start_s", "end_s", "label", "speed"]])),
+    "tempo": lambda d: rows(d["tempo"].sort_index().reset_index()),
+    "views_by_pace": lambda d: [(at.left, m, n) for at, (m, n) in d["views_by_pace"].iterrows()],
+}
+
+
+def test_duckdb_answers_as_pandas_does(documented: dict[str, Any]) -> None:
+    db = documented["db"]
+    db.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
+    queries = re.findall(r"```sql\n-- (\w+)\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert [name for name, _ in queries] == list(PANDAS_ANSWERS)
+    for name, query in queries:
+        found = db.sql(query)
+        if name == "hooked":
+            assert found.columns == list(COLUMNS["videos"])
+            found = found.select("video", "duration_s")
+        answer = found.fetchall()
+        wanted = PANDAS_ANSWERS[name](documented)
+        in_order = answer if name in ("tempo", "seconds", "hooked") else sorted(answer)
+        assert len(in_order) == len(wanted) > 0, name
+        for row, other in zip(in_order, wanted, strict=True):
+            assert row == pytest.approx(other), name
+    extensions = db.sql("SELECT extension_name, install_mode FROM duckdb_extensions() WHERE loaded").fetchall()
+    assert {name for name, _ in extensions} >= {"parquet", "json"}
+    assert {mode for _, mode in extensions} == {"STATICALLY_LINKED"}
 
 
 @pytest.mark.parametrize("table", COLUMNS)

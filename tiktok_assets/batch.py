@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
 from analyzers.contract import Analysis, Failure, Outcome
 from analyzers.errors import AnalysisError
 from tiktok_assets.checks import Judgement
+from tiktok_assets.execution import warm_worker
 from tiktok_assets.faster_start import partitions_read_once
 from tiktok_assets.freshness import due, inputs_of, versions
 from tiktok_assets.partitions import VIDEOS_PER_RUN, videos
@@ -38,8 +40,9 @@ REFRESH_TAG = "tiktok_assets/refresh"
 CRASHES_ALLOWED = 1
 """One crash may come from outside (a kill, a full machine); the second in the same run is the video's own."""
 
-survives_members = dg.RetryPolicy(max_retries=(CRASHES_ALLOWED + 1) * VIDEOS_PER_RUN + 1)
-"""Starts a step again that crashed, as often as a whole batch of poison videos takes. Exceptions are retried once."""
+survives_members = None if warm_worker() else dg.RetryPolicy(max_retries=(CRASHES_ALLOWED + 1) * VIDEOS_PER_RUN + 1)
+"""Starts a step again that crashed, as often as a whole batch of poison videos takes. Exceptions are retried once. In a
+warm worker a crash ends the run and another takes its place; a policy would only let steps outlive a cancelled run."""
 
 TIME_LIMIT_S = float(os.environ.get("TIKTOK_ASSETS_TIME_LIMIT_S", "600"))
 """Longest that one analyzer may take for one video."""
@@ -116,6 +119,16 @@ def run_batch(
             batch.stop_if_all_failed()
         for asset in assets:
             yield batch.result(asset)
+            batch.log_checks_of_videos(asset)
+
+
+@dataclass(frozen=True)
+class _CheckOfVideo:
+    video: str
+    check: str
+    passed: bool
+    metadata: Mapping[str, Any]
+    severity: dg.AssetCheckSeverity
 
 
 @dataclass
@@ -127,6 +140,8 @@ class _Batch:
     judged: dict[str, dict[str, Judgement]] = field(default_factory=dict)
     """Per further check of the first asset, by video."""
     outcomes: dict[str, dict[str, Outcome]] = field(default_factory=dict)
+    checks: dict[str, list[_CheckOfVideo]] = field(default_factory=dict)
+    """Per asset, still to be logged."""
 
     @cached_property
     def keys(self) -> list[str]:
@@ -192,17 +207,9 @@ class _Batch:
         if outcome.analysis:
             about["segments"] = len(outcome.analysis.segments)
         self.context.add_asset_metadata(about | dict(result.shown), asset_key=key, partition_key=video.key)
-        if len(self.keys) > 1:  # with one video the step's own check is the video's
-            self.context.log_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=key,
-                    check_name=CHECK,
-                    passed=outcome.succeeded,
-                    metadata=_check_metadata(outcome),
-                    severity=_severity([outcome]),
-                    partition=video.key,
-                )
-            )
+        self.checks.setdefault(asset, []).append(
+            _CheckOfVideo(video.key, CHECK, outcome.succeeded, _check_metadata(outcome), _severity([outcome]))
+        )
         if self.judge and asset == self.assets[0] and outcome.succeeded:
             self._judge(video, self.judge(video))
         if not outcome.succeeded:
@@ -211,17 +218,35 @@ class _Batch:
     def _judge(self, video: VideoFolder, judgements: Mapping[str, Judgement]) -> None:
         for check, judgement in judgements.items():
             self.judged.setdefault(check, {})[video.key] = judgement
-            if len(self.keys) > 1:
-                self.context.log_event(
-                    dg.AssetCheckEvaluation(
-                        asset_key=dg.AssetKey(self.assets[0]),
-                        check_name=check,
-                        passed=judgement.passed,
-                        metadata=judgement.shown,
-                        severity=dg.AssetCheckSeverity.WARN,
-                        partition=video.key,
-                    )
-                )
+            self.checks.setdefault(self.assets[0], []).append(
+                _CheckOfVideo(video.key, check, judgement.passed, judgement.shown, dg.AssetCheckSeverity.WARN)
+            )
+
+    def log_checks_of_videos(self, asset: str) -> None:
+        """Log an asset's checks per video, once its materializations are stored.
+
+        The UI shows a check of a video only if it says which materialization it is of, and it must be the latest. In a
+        run of `dagster/partition` Dagster itself says so of the step's own check; in one of a range, even of one video,
+        it does not.
+        """
+        if self.context.has_partition_key:
+            return
+        kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+        stored = self.context.instance.get_latest_storage_id_by_partition(dg.AssetKey(asset), kind, set(self.keys))
+        for found in self.checks.get(asset, []):
+            target = AssetCheckEvaluationTargetMaterializationData(
+                storage_id=stored[found.video], run_id=self.context.run_id, timestamp=time.time()
+            )
+            evaluation = dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(asset),
+                check_name=found.check,
+                passed=found.passed,
+                metadata=found.metadata,
+                severity=found.severity,
+                partition=found.video,
+                target_materialization_data=target,
+            )
+            self.context.log_event(evaluation)
 
     def stop_if_all_failed(self) -> None:
         outcomes = self.outcomes[self.assets[0]]

@@ -13,7 +13,7 @@ from typing import Any
 
 from analyzers.catalogue import analyzer_class, with_upstream
 from analyzers.contract import SUCCESS
-from tiktok_assets.library import read_table
+from tiktok_assets.library import RECENT_VIDEOS, recent_videos
 from tiktok_assets.store import Store
 
 Report = Mapping[str, Any]
@@ -23,7 +23,7 @@ MIN_SUCCESS_RATE = 0.9
 MAX_REALTIME_FACTOR = float(os.environ.get("TIKTOK_ASSETS_MAX_REALTIME_FACTOR", "1.0"))
 MIN_COVERAGE_PERCENT = 80.0
 
-HISTORY_VIDEOS = 50
+HISTORY_VIDEOS = RECENT_VIDEOS - 1
 """So many of the newest videos say what is usual."""
 MIN_HISTORY = 20
 """Fewer earlier videos tell nothing about what is usual."""
@@ -62,19 +62,16 @@ class History:
 
 
 def read_history(store: Store) -> History:
-    """History from the tables of the library, read once for a whole step."""
+    """History from what the library keeps of its newest videos: one small file, read once for a whole step."""
     try:
-        videos = read_table(store, "videos", ["video", "duration_s", "created_at"])
-        newest = videos[videos["duration_s"] > 0].sort_values("created_at").tail(HISTORY_VIDEOS + 1)
-        if newest.empty:
-            return History({}, "the library is empty: materialize `library`")
-        outcomes = read_table(store, "outcomes", ["video", "analyzer", "status", "segments"])
-    except (OSError, ValueError) as error:  # another process may be writing it
+        newest = recent_videos(store)
+    except (OSError, ValueError) as error:
         return History({}, f"the library cannot be read: {error}")
-    outcomes = outcomes[outcomes["status"].isin(list(SUCCESS))]
-    found = newest.merge(outcomes, on="video")  # keeps the order of `newest`
-    found["rate"] = found["segments"] * 60 / found["duration_s"]
-    return History({str(name): dict(zip(g["video"], g["rate"], strict=True)) for name, g in found.groupby("analyzer")})
+    rates_per_min: dict[str, dict[str, float]] = {}
+    for found in newest:
+        for name, count in found.segments.items():
+            rates_per_min.setdefault(name, {})[found.video] = count * 60 / found.duration_s
+    return History(rates_per_min, None if newest else "the library is empty: materialize `library`")
 
 
 def judge(report: Report, history: History) -> dict[str, Judgement]:

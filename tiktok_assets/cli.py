@@ -145,8 +145,8 @@ def library() -> None:
     "--format",
     "form",
     required=True,
-    type=click.Choice(["vtt", "srt", "chapters", "csv", "coco"]),
-    help="vtt, srt: what was said and shown; chapters: scenes as WebVTT; csv: segments; coco: boxes.",
+    type=click.Choice(["vtt", "srt", "chapters", "csv", "coco", "elan"]),
+    help="vtt, srt: what was said and shown; chapters: scenes as WebVTT; csv: segments; coco: boxes; elan: tiers.",
 )
 @click.option("--out", default=".", metavar="DIR", help="Where the files go; here by default.")
 def export(video: str, form: str, out: str) -> None:

@@ -1,10 +1,12 @@
-"""Results of one video in forms that other tools read: subtitles, chapters, a table, boxes."""
+"""Results of one video in forms that other tools read: subtitles, chapters, a table, boxes, tiers."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import mimetypes
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from tiktok_assets.library_tables import COLUMNS, text_rows
 from tiktok_assets.report.wording import words_of
 from tiktok_assets.store import Store, VideoFolder, written_atomically
 
-FORMATS = ("vtt", "srt", "chapters", "csv", "coco")
+FORMATS = ("vtt", "srt", "chapters", "csv", "coco", "elan")
 MIN_CUE_S = 0.001
 """A cue must end after it starts, also in milliseconds."""
 SUBTITLES = {"speech": "speech_transcription", "overlay": "text_overlay"}
@@ -27,7 +29,10 @@ FORMULA = re.compile(r"[=+\-@\t\r]")
 """What a spreadsheet takes for a formula when a field begins with it."""
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 """Not in any text file; line breaks may stand in a field."""
-UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+LIKE_A_TAG = re.compile(r"<(?=[/a-zA-Z])")
+MIN_ANNOTATION_MS = 40
+"""What has no length is given one in ELAN, or nobody could see or select it: a picture at 25 a second."""
 
 Report = Mapping[str, Any]
 Tracks = Mapping[str, Mapping[str, np.ndarray]]
@@ -87,11 +92,16 @@ def web_vtt(cues: Iterable[Cue], note: str = "") -> str:
 
 
 def sub_rip(cues: Iterable[Cue]) -> str:
-    """A SubRip (.srt) file. It knows no escapes: an arrow of the time line within a text is written as "→"."""
-    return "".join(
-        f"{number}\n{_times(cue, ',')}\n{_lines(cue.text).replace('-->', '→')}\n\n"
-        for number, cue in enumerate(cues, 1)
-    )
+    """A SubRip (.srt) file.
+
+    It knows no escapes: an arrow of the time line within a text is written as "→", and what players would take for
+    formatting ("<b>", "{\\an8}") as "‹b>" and "(\\an8}"; "<3" stays.
+    """
+    blocks = []
+    for number, cue in enumerate(cues, 1):
+        text = _lines(cue.text).replace("-->", "→").replace("{\\", "(\\")
+        blocks.append(f"{number}\n{_times(cue, ',')}\n{LIKE_A_TAG.sub('‹', text)}\n\n")
+    return "".join(blocks)
 
 
 def segments_csv(report: Report) -> str:
@@ -120,7 +130,8 @@ def coco(report: Report, tracks: Tracks) -> dict[str, Any]:
 
     An image stands for a moment of the video; its `time_s` says which, its `file_name` is what a picture taken there
     may be called. Boxes of every sampled picture are taken where an analyzer keeps them, else the box of a segment at
-    its middle. Boxes are x, y, width, height in pixels of the upright picture.
+    its middle. Boxes are x, y, width, height in pixels of the upright picture. A category is called after its analyzer
+    and label, "face_detection/face": two analyzers may have a label in common, and tools tell categories by name.
 
     Args:
         report: as report.schema.json describes it.
@@ -168,9 +179,57 @@ def coco(report: Report, tracks: Tracks) -> dict[str, Any]:
             | {"time_s": t}
             for t, i in images.items()
         ],
-        "categories": [{"id": i, "name": label, "supercategory": name} for (name, label), i in categories.items()],
+        "categories": [
+            {"id": i, "name": f"{name}/{label}", "supercategory": name} for (name, label), i in categories.items()
+        ],
         "annotations": annotations,
     }
+
+
+def elan(report: Report, video: Path | None, folder: Path) -> str:
+    """An annotation document of ELAN (.eaf), format 3.0: a tier per analyzer.
+
+    Annotations of a tier may not overlap, so what overlaps stands in further tiers, "name 2" and so on. An annotation
+    is the label of a segment and its words; subtitles are the words alone.
+
+    Args:
+        report: as report.schema.json describes it.
+        video: the file to play, or None.
+        folder: where the document goes; it also names the video relative to there.
+    """
+    import xml.etree.ElementTree as ET
+
+    root = ET.Element("ANNOTATION_DOCUMENT", AUTHOR="tiktok-assets", DATE=report["metadata"]["created_at"])
+    root.attrib |= {"FORMAT": "3.0", "VERSION": "3.0", "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance"}
+    root.set("xsi:noNamespaceSchemaLocation", "http://www.mpi.nl/tools/elan/EAFv3.0.xsd")
+    header = ET.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    if video:
+        relative = Path(os.path.relpath(video, folder)).as_posix()
+        media = {"MEDIA_URL": video.resolve().as_uri(), "RELATIVE_MEDIA_URL": f"./{relative}"}
+        kind = mimetypes.guess_type(video.name)[0] or "video/mp4"
+        ET.SubElement(header, "MEDIA_DESCRIPTOR", media, MIME_TYPE=kind)
+    order = ET.SubElement(root, "TIME_ORDER")
+    slots: list[tuple[int, str]] = []
+    for name, result in report["analyzer_results"].items():
+        for row, places in enumerate(_without_overlaps(name, result["segments"]), 1):
+            tier = ET.SubElement(root, "TIER", LINGUISTIC_TYPE_REF="segments")
+            tier.set("TIER_ID", name if row == 1 else f"{name} {row}")
+            for start_ms, end_ms, text in places:
+                first, last = f"ts{len(slots) + 1}", f"ts{len(slots) + 2}"
+                slots += [(start_ms, first), (end_ms, last)]
+                about = {"TIME_SLOT_REF1": first, "TIME_SLOT_REF2": last}
+                part = ET.SubElement(ET.SubElement(tier, "ANNOTATION"), "ALIGNABLE_ANNOTATION", about)
+                part.set("ANNOTATION_ID", f"a{len(slots) // 2}")
+                ET.SubElement(part, "ANNOTATION_VALUE").text = text
+    for time_ms, slot in sorted(slots, key=lambda s: s[0]):
+        ET.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=slot, TIME_VALUE=str(time_ms))
+    last_id = ET.SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId")
+    last_id.text = str(len(slots) // 2)
+    ET.SubElement(
+        root, "LINGUISTIC_TYPE", LINGUISTIC_TYPE_ID="segments", TIME_ALIGNABLE="true", GRAPHIC_REFERENCES="false"
+    )
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, "unicode")}\n'
 
 
 def export(video: VideoFolder, form: str, out: Path) -> tuple[list[Path], list[str]]:
@@ -199,6 +258,11 @@ def export(video: VideoFolder, form: str, out: Path) -> tuple[list[Path], list[s
             missing.append(f"no chapters: {_why(results, 'cut_analysis')}")
     elif form == "csv":
         files["segments.csv"] = segments_csv(report)
+    elif form == "elan":
+        if any(result["segments"] for result in results.values()):
+            files["eaf"] = elan(report, video.file, out)
+        else:
+            missing.append("no tiers: no analyzer found anything")
     else:
         stored = video.stored()
         read = {name: video.read(stored[name]).analysis for name in results if name in stored}
@@ -251,6 +315,21 @@ def _joined(cues: list[Cue]) -> Cue:
     """Lines that come and go together, the upper one first."""
     cues = sorted(cues, key=lambda cue: cue.top if cue.top is not None else 0.0)
     return replace(cues[0], text="\n".join(cue.text for cue in cues))
+
+
+def _without_overlaps(name: str, segments: Iterable[Mapping[str, Any]]) -> list[list[tuple[int, int, str]]]:
+    """From-to in ms and text of segments, in as few rows as leave no two of a row at the same time."""
+    rows: list[list[tuple[int, int, str]]] = []
+    for s in sorted(segments, key=lambda s: (s["start_s"], s["end_s"])):
+        start_ms = round(1000 * s["start_s"])
+        end_ms = max(round(1000 * s["end_s"]), start_ms + MIN_ANNOTATION_MS)
+        words = _lines(words_of(s) or "")
+        parts = (words,) if words and name in SUBTITLES.values() else (_one_line(s["label"]), words)
+        row = next((row for row in rows if row[-1][1] <= start_ms), None)
+        if row is None:
+            rows.append(row := [])
+        row.append((start_ms, end_ms, ": ".join(part for part in parts if part)))
+    return rows
 
 
 def _times(cue: Cue, point: str) -> str:

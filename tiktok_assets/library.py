@@ -3,6 +3,7 @@
     <root>/library/
         videos/ segments/ outcomes/ texts/    one table each: files <bucket>.parquet, to be read as a whole folder
         index.html                            the page
+        recent.json                           how much was found in the newest videos, for the check `drift`
         index.json                            which state of which report the tables hold
 
 Videos are spread over buckets by the name of their folder. Whether a report has changed is told by file names alone; an
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analyzers.contract import SUCCESS
 from tiktok_assets.library_tables import COLUMNS, Row, layout, rows_of, schema
 from tiktok_assets.store import Store, VideoFolder, write_json, written_atomically
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 BUCKETS = 256
 """Of 10,000 videos one changed video then makes the rows of 40 be written again, about 1 MB."""
 
+
+RECENT_VIDEOS = 51
+"""Kept in recent.json: 50 to compare a video with, and one that may be that video."""
 
 DAMAGED = ""
 """Stands for the digest of a report whose rows were deleted from outside."""
@@ -64,6 +69,16 @@ class LibraryUpdate:
     page: Path
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Folders whose report.json is none, with the reason; they are not in the tables, and tried again next time."""
+
+
+@dataclass(frozen=True)
+class RecentVideo:
+    """How much was found in one of the newest videos."""
+
+    video: str
+    duration_s: float
+    segments: Mapping[str, int]
+    """How many, by analyzer; only of those that have a result."""
 
 
 def library_folder(store: Store) -> Path:
@@ -103,10 +118,10 @@ def update_library(store: Store) -> LibraryUpdate:
         wanted = {**pending.added, **pending.changed}
         index = {n: d for n, d in index.items() if n not in pending.removed} | wanted
         index = {n: d for n, d in sorted(index.items()) if n not in unreadable}
-        if pending or not (folder / "index.json").is_file():
+        if pending or not (library_page(store).is_file() and (folder / "recent.json").is_file()):
+            _write_page_and_recent(store)
+        if pending or not (folder / "index.json").is_file():  # last: without it all before is done again
             write_json(folder / "index.json", {"layout": layout(), "reports": index})
-        if pending or not library_page(store).is_file():
-            _write_page(store)
     return LibraryUpdate(
         added=len(pending.added.keys() - unreadable.keys()),
         changed=len(pending.changed.keys() - unreadable.keys()),
@@ -142,6 +157,24 @@ def read_table(store: Store, table: str, columns: Sequence[str] | None = None) -
         return pa.Table.from_pylist([], wanted).select(list(columns or wanted.names)).to_pandas()
     found = ds.dataset(library_folder(store) / table, schema=wanted, format="parquet")
     return found.to_table(columns=list(columns) if columns else None).to_pandas()
+
+
+def recent_videos(store: Store) -> list[RecentVideo]:
+    """The `RECENT_VIDEOS` whose reports are the newest, newest last; empty where there is no library yet.
+
+    Reads one small file, however large the library is. Videos of unknown length are not among them.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        return [
+            RecentVideo(**found) for found in json.loads((library_folder(store) / "recent.json").read_text("utf-8"))
+        ]
+    except FileNotFoundError:
+        return []
+    except TypeError as error:
+        raise ValueError(f"recent.json is damaged: {error}") from error
 
 
 @contextmanager
@@ -224,14 +257,24 @@ def _write_bucket(folder: Path, bucket: str, fresh: Mapping[str, dict[str, list[
             pq.write_table(pa.concat_tables(parts), file, compression="zstd")
 
 
-def _write_page(store: Store) -> None:
+def _write_page_and_recent(store: Store) -> None:
     from tiktok_assets.library_page.page import render_library_page
 
-    html = render_library_page(
-        read_table(store, "videos"), read_table(store, "outcomes", ["video", "analyzer", "status"])
-    )
+    videos = read_table(store, "videos")
+    outcomes = read_table(store, "outcomes", ["video", "analyzer", "status", "segments"])
+    html = render_library_page(videos, outcomes[["video", "analyzer", "status"]])
     with written_atomically(library_page(store)) as file:
         file.write(html)
+    newest = videos[videos["duration_s"] > 0].sort_values("created_at", kind="stable").tail(RECENT_VIDEOS)
+    known = outcomes[outcomes["video"].isin(newest["video"]) & outcomes["status"].isin(list(SUCCESS))]
+    counts = {
+        str(video): dict(zip(g["analyzer"], g["segments"].tolist(), strict=True)) for video, g in known.groupby("video")
+    }
+    recent = [
+        {"video": v, "duration_s": d, "segments": counts.get(v, {})}
+        for v, d in zip(newest["video"], newest["duration_s"], strict=True)
+    ]
+    write_json(library_folder(store) / "recent.json", recent)
 
 
 def print_library() -> int:

@@ -160,7 +160,7 @@ def rows_of(report: Mapping[str, Any], folder: str, has_thumbnail: bool) -> dict
     video = report["metadata"]["video_key"]
     results: Mapping[str, Any] = report["analyzer_results"]
     return {
-        "videos": [_checked("videos", _video_row(report) | {"folder": folder, "thumbnail": has_thumbnail})],
+        "videos": [_checked("videos", video_row(report) | {"folder": folder, "thumbnail": has_thumbnail})],
         "segments": [
             _checked("segments", {"video": video, "analyzer": name, **_segment_row(s)})
             for name, result in results.items()
@@ -208,7 +208,12 @@ def _outcome_row(result: Mapping[str, Any]) -> Row:
     return {"segments": len(result["segments"]), "summary": json.dumps(result["summary"], ensure_ascii=False)}
 
 
-def _video_row(report: Mapping[str, Any]) -> Row:
+def video_row(report: Mapping[str, Any]) -> Row:
+    """Facts and figures of a video, by column of the table of videos; None where nobody knows.
+
+    Raises:
+        KeyError, TypeError: it is not a report as report.schema.json describes it.
+    """
     meta, results = report["metadata"], report["analyzer_results"]
     duration_s = meta["duration_s"]
 

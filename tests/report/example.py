@@ -207,8 +207,8 @@ def _results() -> dict[str, dict[str, Any]]:
         ),
         "comment_cta_detection": result(
             [
-                segment(8.4, 9.9, "follow", 0.95, quote="Für mehr Tipps folgen!"),
-                segment(10.2, 11.8, "link_in_bio", 0.95),
+                segment(8.4, 9.9, "follow", 0.95, channel="overlay", quote="Für mehr Tipps folgen!"),
+                segment(10.2, 11.8, "link_in_bio", 0.95, channel="overlay"),
             ],
             seconds=0.01,
             backend="patterns de/en",

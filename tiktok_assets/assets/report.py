@@ -1,4 +1,4 @@
-"""report: everything that is known about a video, as JSON and as a page."""
+"""report: everything that is known about a video, as JSON, as a page and as a contact sheet."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +20,16 @@ from tiktok_assets.report.build import REPORT_VERSION, SCHEMA_VERSION, build_rep
 from tiktok_assets.report.drawing import FilmPicture, film_strip
 from tiktok_assets.report.page import render_page
 from tiktok_assets.store import Store, VideoFolder, write_json, written_atomically
+from tiktok_assets.ui_metadata import contact_sheet, numbers, picture_markdown, summary_markdown
+
+CONTACT_SHEET = "contact_sheet.jpg"
 
 
 def write_report(video: VideoFolder) -> Analysis:
-    """Write report.json and report.html; the summary holds the report's `metadata`."""
+    """Write report.json, report.html and, of a video with pictures, the contact sheet.
+
+    The summary holds the report's `metadata`.
+    """
     report = build_report(video)
     stored = video.stored()
     tracks = {name: video.read(stored[name]).analysis for name in CATALOGUE if name in stored}
@@ -35,11 +41,22 @@ def write_report(video: VideoFolder) -> Analysis:
     write_json(video.report_json, report)
     with written_atomically(video.report_page) as file:
         file.write(page)
+    sheet = contact_sheet(film, report["metadata"]["duration_s"] or 0.0)
+    if sheet is None:
+        (video.path / CONTACT_SHEET).unlink(missing_ok=True)
+    else:
+        with written_atomically(video.path / CONTACT_SHEET, "wb") as file:
+            file.write(sheet)
     return Analysis(summary=report["metadata"], backend=f"schema {SCHEMA_VERSION}")
 
 
 def _shown(video: VideoFolder, summary: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    found = json.loads(video.report_json.read_text("utf-8"))
+    shown: dict[str, Any] = {"summary": dg.MetadataValue.md(summary_markdown(found))}
+    with suppress(FileNotFoundError):
+        sheet = (video.path / CONTACT_SHEET).read_bytes()
+        shown["contact_sheet"] = dg.MetadataValue.md(picture_markdown(sheet))
+    shown |= {
         "page": dg.MetadataValue.path(str(video.report_page)),
         "json": dg.MetadataValue.path(str(video.report_json)),
         "success_rate": round(summary["successful_analyzers"] / summary["total_analyzers"], 4),
@@ -48,6 +65,7 @@ def _shown(video: VideoFolder, summary: dict[str, Any]) -> dict[str, Any]:
         shown[name] = summary[name]
     if summary["realtime_factor"] is not None:
         shown["realtime_factor"] = summary["realtime_factor"]
+    shown |= numbers(found)
     rows = [f"| {n} | {s.status} |" for n, s in video.stored().items() if n in CATALOGUE and s.status not in SUCCESS]
     if rows:
         shown["missing"] = dg.MetadataValue.md("\n".join(["| analyzer | status |", "|---|---|", *rows]))
@@ -73,7 +91,7 @@ JUDGEMENTS = [
     retry_policy=survives_members,
 )
 def report(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-    """report.json (see report.schema.json) and report.html of each video.
+    """report.json (see report.schema.json), report.html and contact_sheet.jpg of each video.
 
     It always appears: analyses that failed or are missing are named in it with the reason.
     """

@@ -54,6 +54,10 @@ CHAINS = {
 """Which points of a shape are joined by lines, in the order of its rows."""
 
 
+Row = list[Any]
+"""Time in ms, a number that tells things of a series apart, then thousandths of the picture, None where not seen."""
+
+
 def overlay(results: Mapping[str, Any], tracks: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
     """Everything that the script needs to draw over the picture.
 
@@ -68,7 +72,7 @@ def overlay(results: Mapping[str, Any], tracks: Mapping[str, Mapping[str, np.nda
         `still`: kind by analyzer whose segments have boxes, but no series. `cuts`: their times in ms, which nothing is
         drawn across. `chains`, `words`: see `CHAINS`, `FACE_WORDS`. `kinds`: titles of the kinds that there are.
     """
-    series = [
+    series: list[dict[str, Any]] = [
         {"analyzer": name, "kind": KIND_OF.get(name, "areas"), "shape": shape, "rows": thinned(rows)}
         for name, arrays in tracks.items()
         if name in results
@@ -94,7 +98,7 @@ def overlay(results: Mapping[str, Any], tracks: Mapping[str, Mapping[str, np.nda
     }
 
 
-def thinned(rows: Sequence[list[int | None]]) -> list[list[int | None]]:
+def thinned(rows: Sequence[Row]) -> list[Row]:
     """The same or, where it is too much for the page, every n-th moment of it, all things of a moment together."""
     if not rows:
         return []
@@ -103,7 +107,7 @@ def thinned(rows: Sequence[list[int | None]]) -> list[list[int | None]]:
     return [row for row in rows if row[0] in kept]
 
 
-def _shapes(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, list[list[int | None]]]]:
+def _shapes(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, list[Row]]]:
     """Shape and rows of each array of an analyzer that can be drawn, by its name and form."""
     for name, values in arrays.items():
         times_s = arrays.get(f"{name}_times_s")
@@ -125,7 +129,7 @@ def _shapes(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, list[list[i
             yield "box", _rows(times_s[seen], np.column_stack([values[seen, 0], SCALE * values[seen, 1:5]]))
 
 
-def _rows(times_s: np.ndarray, numbers: np.ndarray) -> list[list[int | None]]:
+def _rows(times_s: np.ndarray, numbers: np.ndarray) -> list[Row]:
     """Rows of whole numbers in order of time, with the time in ms before them; None for what is not finite."""
     table = np.column_stack([1000 * np.asarray(times_s, float), numbers])
     table = table[np.lexsort((table[:, 1], table[:, 0]))]
