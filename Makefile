@@ -7,10 +7,10 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 PYTHON ?= $(firstword $(foreach p,python3 python3.12 python3.11,$(shell $(p) -c \
 	'import sys; (3, 11) <= sys.version_info[:2] <= (3, 12) and print("$(p)")' 2>/dev/null)))
 
-.PHONY: help demo test ui check format bench setup lock
+.PHONY: help demo test ui cluster cluster-stop cluster-status check format bench setup lock
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
 
 demo: setup  ## analyze the sample clip and say where its report lies
 	@$(BIN)/tiktok-assets analyze samples/sample.mp4
@@ -21,6 +21,15 @@ test: setup  ## run the tests
 ui: setup  ## Dagster's web interface and daemon on http://127.0.0.1:3000
 	@test -e $(DAGSTER_HOME)/history || $(BIN)/dagster instance info > /dev/null  # two processes would race to make it
 	@$(BIN)/dagster dev --host 127.0.0.1
+
+cluster: setup  ## the same on warm workers: Redis, Postgres, 2 workers, webserver, daemon (docs/operating.md)
+	@$(BIN)/python -m tiktok_assets.cluster.local start
+
+cluster-stop: setup  ## stop it; runs at work are finished first
+	@$(BIN)/python -m tiktok_assets.cluster.local stop
+
+cluster-status: setup  ## what of it is up
+	@$(BIN)/python -m tiktok_assets.cluster.local status
 
 check: setup  ## style, types, definitions that load
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/dagster definitions validate > /dev/null

@@ -1,4 +1,4 @@
-"""A real `dagster dev` on a fresh instance, and its GraphQL, for tests."""
+"""A real `dagster dev` or a real cluster on a fresh instance, and its GraphQL, for tests."""
 
 from __future__ import annotations
 
@@ -12,18 +12,37 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from tests.media import REPOSITORY
-from tiktok_assets.store import Store
+from tiktok_assets.download import source_key
+from tiktok_assets.store import Store, VideoFolder
 
 REPOSITORIES = """
 { repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } assetNodes { opNames } } } } }
 """
+ADD_PARTITION = """
+mutation($key: String!, $selector: RepositorySelector!) {
+  addDynamicPartition(partitionsDefName: "videos", partitionKey: $key, repositorySelector: $selector) { __typename }
+}
+"""
+LAUNCH = """
+mutation($params: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+RUN = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+MEDIA_ASSETS = ("raw_video", "decoded_frames", "audio_track")
 DAGSTER_DEV = [sys.executable, "-m", "dagster", "dev"]
 DG_DEV = [sys.executable, "-m", "dagster_dg_cli.cli", "dev"]
 
@@ -42,13 +61,17 @@ class Server:
         if not home.exists():
             home.mkdir()
             (home / "dagster.yaml").write_bytes((REPOSITORY / "dagster_home" / "dagster.yaml").read_bytes())
+        self.port = free_port()
+        self._start(folder, [*command, "--host", "127.0.0.1", "--port", str(self.port)], home, environment)
+
+    def _start(self, folder: Path, command: list[str], home: Path, environment: dict[str, str]) -> None:
         self.store = Store(folder / "data")
         own = {"DAGSTER_HOME": str(home), "TIKTOK_ASSETS_DATA": str(self.store.root)}
         self.environment = os.environ | own | environment
-        self.port = free_port()
+        self.selector = cache(self._selector)
         self.log = (folder / "server.log").open("a")
         self.process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(self.port)],
+            command,
             env=self.environment,
             cwd=REPOSITORY,
             stdout=self.log,
@@ -83,10 +106,44 @@ class Server:
         nodes = self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"]
         return nodes[0] if nodes else {}
 
-    def selector(self) -> dict[str, str]:
+    def _selector(self) -> dict[str, str]:
         """What GraphQL calls the repository selector, once the code location is loaded."""
         repository = self.wait(self.repository, 90)
         return {"repositoryName": repository["name"], "repositoryLocationName": repository["location"]["name"]}
+
+    def add(self, source: Path | str) -> VideoFolder:
+        """Make a partition of a file or an address."""
+        video = self.store.video(source_key(str(source)))
+        video.register(str(source))
+        self.ask(ADD_PARTITION, key=video.key, selector=self.selector())
+        return video
+
+    def launch(self, first: VideoFolder, *assets: str, last: VideoFolder | None = None, **tags: str) -> str:
+        """Ask for the assets (the media too; everything if none is named) of one video, or of a range; the run's id."""
+        span = {"start": first.key, "end": last.key} if last else {}
+        where = {f"dagster/asset_partition_range_{end}": key for end, key in span.items()}
+        tags = tags | (where or {"dagster/partition": first.key})
+        chosen = [{"path": [name]} for name in (*MEDIA_ASSETS, *assets)] if assets else None
+        params = {
+            "selector": self.selector() | {"jobName": "analyze"} | ({"assetSelection": chosen} if chosen else {}),
+            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
+            "mode": "default",
+        }
+        launched = self.ask(LAUNCH, params=params)["launchPipelineExecution"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return launched["run"]["runId"]
+
+    def status(self, run_id: str) -> str:
+        return self.ask(RUN, id=run_id)["runOrError"]["status"]
+
+    def ended(self, run_id: str, seconds: float = 120) -> str:
+        """How a run ended, after waiting for it."""
+        return self.wait(lambda: (s := self.status(run_id)) in ("SUCCESS", "FAILURE", "CANCELED") and s, seconds)
+
+    @contextlib.contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        with dg.DagsterInstance.from_config(self.environment["DAGSTER_HOME"]) as instance:
+            yield instance
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)

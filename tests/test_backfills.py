@@ -6,9 +6,8 @@ import pytest
 
 from tests.dagster_server import Server
 from tests.media import texture, write_video
-from tests.test_webserver import ADD_PARTITION, BACKFILL, BACKFILL_STATE, LAUNCH, RUN
-from tiktok_assets.automation import PRIORITIES, PRIORITY_TAG
-from tiktok_assets.download import source_key
+from tests.test_webserver import BACKFILL, BACKFILL_STATE
+from tiktok_assets.automation import PRIORITY
 from tiktok_assets.partitions import VIDEOS_PER_RUN
 
 TERMINATE = """
@@ -40,35 +39,17 @@ def clips(tmp_path):
     ]
 
 
-def launch(server: Server, selector: dict, file, *assets: str, **tags: str) -> str:
-    key = source_key(str(file))
-    server.store.video(key).register(str(file))
-    server.ask(ADD_PARTITION, key=key, selector=selector)
-    chosen = ["raw_video", "decoded_frames", "audio_track", *assets]
-    params = {
-        "selector": selector | {"jobName": "analyze", "assetSelection": [{"path": [name]} for name in chosen]},
-        "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in ({"dagster/partition": key} | tags).items()]},
-        "mode": "default",
-    }
-    return server.ask(LAUNCH, params=params)["launchPipelineExecution"]["run"]["runId"]
-
-
-def status(server: Server, run_id: str) -> str:
-    return server.ask(RUN, id=run_id)["runOrError"]["status"]
-
-
 @pytest.mark.timeout(400)
 def test_a_cancelled_run_leaves_no_process_no_held_slot_and_no_half_written_file(server, clips):
-    selector = server.selector()
-    run = launch(server, selector, clips[0], "cut_analysis", "text_overlay")
-    video = server.store.video(source_key(str(clips[0])))
+    video = server.add(clips[0])
+    run = server.launch(video, "cut_analysis", "text_overlay")
     server.wait(lambda: "cut_analysis" in video.stored(), 90)
-    with dg.DagsterInstance.from_config(server.environment["DAGSTER_HOME"]) as instance:
+    with server.instance() as instance:
         (started,) = instance.all_logs(run, of_type=dg.DagsterEventType.RUN_START)
         worker = psutil.Process(started.dagster_event.pid)
         workers = [worker, *worker.children(recursive=True)]
         server.ask(TERMINATE, id=run)
-        server.wait(lambda: status(server, run) == "CANCELED", 60)
+        server.wait(lambda: server.status(run) == "CANCELED", 60)
         server.wait(lambda: not any(p.is_running() and p.status() != "zombie" for p in workers), 30)
 
         def slots() -> int:
@@ -77,22 +58,21 @@ def test_a_cancelled_run_leaves_no_process_no_held_slot_and_no_half_written_file
 
         server.wait(lambda: slots() == 0, 60)
     assert not [p for p in video.path.rglob("*") if p.name.endswith((".partial", ".tmp"))]
-    again = launch(server, selector, clips[0], "cut_analysis", "text_overlay")
-    server.wait(lambda: status(server, again) == "SUCCESS", 120)
+    again = server.launch(video, "cut_analysis", "text_overlay")
+    server.wait(lambda: server.status(again) == "SUCCESS", 120)
     assert {"cut_analysis", "text_overlay"} <= set(video.stored())
 
 
 @pytest.mark.timeout(400)
 def test_a_run_asked_for_by_hand_goes_before_a_backfill(server, clips):
-    selector = server.selector()
-    low = {PRIORITY_TAG: PRIORITIES["backfill"]}
-    backfill = [launch(server, selector, clip, "camera_analysis", **low) for clip in clips[:3]]
-    by_hand = launch(server, selector, clips[3], "cut_analysis")
+    low = PRIORITY["backfill"]
+    backfill = [server.launch(server.add(clip), "camera_analysis", **low) for clip in clips[:3]]
+    by_hand = server.launch(server.add(clips[3]), "cut_analysis")
     everything = [*backfill, by_hand]
-    server.wait(lambda: all(status(server, run) in ("SUCCESS", "FAILURE") for run in everything), 240)
-    with dg.DagsterInstance.from_config(server.environment["DAGSTER_HOME"]) as instance:
+    server.wait(lambda: all(server.status(run) in ("SUCCESS", "FAILURE") for run in everything), 240)
+    with server.instance() as instance:
         started = {run: instance.get_run_stats(run).start_time for run in everything}
-    assert {status(server, run) for run in everything} == {"SUCCESS"}
+    assert {server.status(run) for run in everything} == {"SUCCESS"}
     last = max(backfill, key=lambda run: started[run])
     assert started[by_hand] < started[last], "two runs at a time: the third of the backfill had to wait"
 
@@ -106,13 +86,10 @@ def backfill(server: Server, keys: list[str], *assets: str) -> str:
 
 @pytest.mark.timeout(400)
 def test_a_backfill_goes_in_runs_of_16_and_a_cancelled_one_leaves_nothing(server, tmp_path):
-    selector = server.selector()
     keys = []
     for number in range(VIDEOS_PER_RUN + 2):
         clip = write_video(tmp_path / f"{number}.mp4", [texture(96, 64, seed=number)] * 12)
-        keys.append(source_key(str(clip)))
-        server.store.video(keys[-1]).register(str(clip))
-        server.ask(ADD_PARTITION, key=keys[-1], selector=selector)
+        keys.append(server.add(clip).key)
 
     def state(backfill_id: str) -> dict:
         return server.ask(BACKFILL_STATE, id=backfill_id)["partitionBackfillOrError"]
@@ -130,7 +107,7 @@ def test_a_backfill_goes_in_runs_of_16_and_a_cancelled_one_leaves_nothing(server
     server.ask(CANCEL_BACKFILL, id=second)
     server.wait(lambda: state(second)["status"] in ENDED, 120)
     assert state(second)["status"] == "CANCELED"
-    with dg.DagsterInstance.from_config(server.environment["DAGSTER_HOME"]) as instance:
+    with server.instance() as instance:
         storage = instance.event_log_storage
         pools = [pool.name for pool in storage.get_pool_limits()]
         server.wait(lambda: not sum(storage.get_concurrency_info(p).active_slot_count for p in pools), 60)

@@ -12,11 +12,8 @@ import pytest
 from analyzers.catalogue import analyzer_class
 from tests.dagster_server import Server
 from tests.media import still, texture, write_video
-from tests.test_webserver import ADD_PARTITION, LAUNCH, RUN
-from tiktok_assets.download import source_key
 
 ANALYZERS = ["cut_analysis", "camera_analysis", "text_overlay"]
-CHOSEN = ["raw_video", "decoded_frames", "audio_track", *ANALYZERS]
 
 
 @pytest.fixture
@@ -26,27 +23,9 @@ def server(tmp_path):
     server.stop()
 
 
-def launch(server: Server, selector: dict, file) -> str:
-    key = source_key(str(file))
-    server.store.video(key).register(str(file))
-    server.ask(ADD_PARTITION, key=key, selector=selector)
-    params = {
-        "selector": selector | {"jobName": "analyze", "assetSelection": [{"path": [name]} for name in CHOSEN]},
-        "executionMetadata": {"tags": [{"key": "dagster/partition", "value": key}]},
-        "mode": "default",
-    }
-    launched = server.ask(LAUNCH, params=params)["launchPipelineExecution"]
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-    return launched["run"]["runId"]
-
-
-def status(server: Server, run_id: str) -> str:
-    return server.ask(RUN, id=run_id)["runOrError"]["status"]
-
-
 def worker(server: Server, run_id: str) -> psutil.Process | None:
     """The process that executes a run: the one that said that it has started."""
-    with dg.DagsterInstance.from_config(server.environment["DAGSTER_HOME"]) as instance:
+    with server.instance() as instance:
         for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START):
             return psutil.Process(entry.dagster_event.pid)
     return None
@@ -64,26 +43,25 @@ def overlapping(intervals: list[tuple[float, float]]) -> int:
 
 @pytest.mark.timeout(600)
 def test_lanes_and_runs_stay_within_their_limits_and_a_killed_run_gives_its_slots_back(server, tmp_path):
-    selector = server.selector()
     clips = []
     for number in range(4):
         pictures = [p for i in range(4) for p in still(texture(320, 180, seed=10 * number + i), 1.0)]
         clips.append(write_video(tmp_path / f"clip{number}.mp4", pictures))
     long = write_video(tmp_path / "long.mp4", [texture(480, 270, seed=i // 8, scale_px=6 + i % 8) for i in range(900)])
-    killed = launch(server, selector, long)
-    key = source_key(str(long))
-    server.wait(lambda: "cut_analysis" in server.store.video(key).stored(), 90)
+    video = server.add(long)
+    killed = server.launch(video, *ANALYZERS)
+    server.wait(lambda: "cut_analysis" in video.stored(), 90)
     process = server.wait(lambda: worker(server, killed), 10)
     for victim in [*process.children(recursive=True), process]:
         victim.kill()
     dead = time.monotonic()
-    runs = [launch(server, selector, clip) for clip in clips]
-    server.wait(lambda: all(status(server, run) == "SUCCESS" for run in runs), 240)
-    server.wait(lambda: status(server, killed) == "FAILURE", 120)
+    runs = [server.launch(server.add(clip), *ANALYZERS) for clip in clips]
+    server.wait(lambda: all(server.status(run) == "SUCCESS" for run in runs), 240)
+    server.wait(lambda: server.status(killed) == "FAILURE", 120)
     assert time.monotonic() - dead < 240
     lanes: dict[str, list[tuple[float, float]]] = {}
     spans = []
-    with dg.DagsterInstance.from_config(server.environment["DAGSTER_HOME"]) as instance:
+    with server.instance() as instance:
         for run in runs:
             stats = {s.step_key: s for s in instance.get_run_step_stats(run)}
             assert set(ANALYZERS) <= set(stats)

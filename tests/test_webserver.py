@@ -7,22 +7,7 @@ import pytest
 from analyzers.catalogue import CATALOGUE
 from tests.dagster_server import DAGSTER_DEV, DG_DEV, Server
 from tests.media import SAMPLE
-from tiktok_assets.download import source_key
 
-ADD_PARTITION = """
-mutation($key: String!, $selector: RepositorySelector!) {
-  addDynamicPartition(partitionsDefName: "videos", partitionKey: $key, repositorySelector: $selector) { __typename }
-}
-"""
-LAUNCH = """
-mutation($params: ExecutionParams!) {
-  launchPipelineExecution(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
-  }
-}
-"""
 BACKFILL = """
 mutation($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
@@ -36,7 +21,6 @@ BACKFILL_STATE = """
 query($id: String!) { partitionBackfillOrError(backfillId: $id) {
   ... on PartitionBackfill { status runs(limit: 100) { tags { key value } assetSelection { path } } } } }
 """
-RUN = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 
 
 @pytest.fixture
@@ -47,32 +31,16 @@ def server(tmp_path, request):
 
 
 def test_one_partition_materialized_as_the_ui_does_it_ends_with_a_report(server):
-    selector = server.selector()
-    key = source_key(str(SAMPLE))
-    server.store.video(key).register(str(SAMPLE))
-    server.ask(ADD_PARTITION, key=key, selector=selector)
-    params = {
-        "selector": selector | {"jobName": "analyze"},
-        "executionMetadata": {"tags": [{"key": "dagster/partition", "value": key}]},
-        "mode": "default",
-    }
-    launched = server.ask(LAUNCH, params=params)["launchPipelineExecution"]
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-    run_id = launched["run"]["runId"]
-
-    def finished():
-        status = server.ask(RUN, id=run_id)["runOrError"]["status"]
-        return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
-
-    assert server.wait(finished, 120) == "SUCCESS"
-    report = json.loads(server.store.video(key).report_json.read_text("utf-8"))
+    video = server.add(SAMPLE)
+    assert server.ended(server.launch(video)) == "SUCCESS"
+    report = json.loads(video.report_json.read_text("utf-8"))
     assert report["metadata"]["successful_analyzers"] > 0
-    assert server.store.video(key).report_page.exists()
+    assert video.report_page.exists()
 
     # One analyzer of that video again, as a backfill from the UI.
-    before = server.store.video(key).stored()
+    before = video.stored()
     times = {name: stored.path.stat().st_mtime_ns for name, stored in before.items()}
-    asked = {"partitionNames": [key], "assetSelection": [{"path": ["color_analysis"]}], "title": "colour again"}
+    asked = {"partitionNames": [video.key], "assetSelection": [{"path": ["color_analysis"]}], "title": "colour again"}
     launched = server.ask(BACKFILL, params=asked)["launchPartitionBackfill"]
     assert launched["__typename"] == "LaunchBackfillSuccess", launched
 
@@ -83,7 +51,7 @@ def test_one_partition_materialized_as_the_ui_does_it_ends_with_a_report(server)
     state = server.wait(done, 120)
     assert state["status"] == "COMPLETED_SUCCESS"
     assert len(state["runs"]) == 1
-    after = {name: s.path.stat().st_mtime_ns for name, s in server.store.video(key).stored().items()}
+    after = {name: s.path.stat().st_mtime_ns for name, s in video.stored().items()}
     assert [name for name in CATALOGUE if after[name] != times[name]] == ["color_analysis"]
 
 

@@ -12,7 +12,7 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from tiktok_assets.batch import REFRESH_TAG
 from tiktok_assets.cache import prune
 from tiktok_assets.download import DownloadError, DownloadSettings, source_key
-from tiktok_assets.execution import LANE_TAG
+from tiktok_assets.execution import LANE_TAG, queue_tags
 from tiktok_assets.freshness import Due
 from tiktok_assets.inbox import Seen, new_files
 from tiktok_assets.partitions import VIDEOS, VIDEOS_PER_RUN, videos
@@ -27,9 +27,12 @@ TICK_S = 40.0
 """Dagster ends a tick after 60 s."""
 RUNS_PER_TICK = 25
 
-PRIORITY_TAG = "dagster/priority"
-PRIORITIES = {"new": "-5", "backfill": "-10"}
-"""Of queued runs; one that somebody asks for by hand has 0 and goes first."""
+PRIORITY = {
+    "new": {"dagster/priority": "-5", "dagster-celery/run_priority": "3"},
+    "backfill": {"dagster/priority": "-10", "dagster-celery/run_priority": "6"},
+}
+"""Tags of runs that need not go first: in Dagster's queue the lowest number waits longest, in Redis the highest does.
+A run that somebody asks for by hand has 0 in both."""
 
 analyze = dg.define_asset_job(
     ANALYZE_JOB,
@@ -52,7 +55,7 @@ def new_video_requests(context: dg.SensorEvaluationContext, new: Mapping[str, st
     runs = []
     for start in range(0, len(keys), VIDEOS_PER_RUN):
         batch = keys[start : start + VIDEOS_PER_RUN]
-        tags = range_tags(batch[0], batch[-1]) | {PRIORITY_TAG: PRIORITIES["new"]}
+        tags = range_tags(batch[0], batch[-1]) | PRIORITY["new"]
         runs.append(dg.RunRequest(run_key=f"new:{digest_of(batch)}", tags=tags))
     context.log.info("%d new video(s) in %d run(s)", len(keys), len(runs))
     return dg.SensorResult(
@@ -120,9 +123,13 @@ def watchlist(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
 
 def refresh_request(planned: PlannedRun) -> dg.RunRequest:
     """The run that a plan asks for."""
+    selection = planned.selection()
     return dg.RunRequest(
-        asset_selection=[dg.AssetKey(name) for name in planned.selection()],
-        tags=range_tags(planned.first, planned.last) | {REFRESH_TAG: "true", PRIORITY_TAG: PRIORITIES["backfill"]},
+        asset_selection=[dg.AssetKey(name) for name in selection],
+        tags=range_tags(planned.first, planned.last)
+        | PRIORITY["backfill"]
+        | queue_tags(selection)
+        | {REFRESH_TAG: "true"},
     )
 
 
@@ -164,7 +171,7 @@ def prune_decoded_arrays(context: dg.OpExecutionContext) -> None:
     context.log.info("%d video(s), %.1f GB of decoded arrays deleted", freed.videos, freed.bytes / 1e9)
 
 
-@dg.job(description="Keeps the cache of decoded arrays within its budget.")
+@dg.job(tags=queue_tags(()), description="Keeps the cache of decoded arrays within its budget.")
 def prune_cache_job() -> None:
     prune_decoded_arrays()
 
@@ -177,7 +184,10 @@ prune_cache = dg.ScheduleDefinition(
 )
 
 status_job = dg.define_asset_job(
-    "status_job", selection=dg.AssetSelection.assets("status"), description="Counts what exists, is stale, failed."
+    "status_job",
+    selection=dg.AssetSelection.assets("status"),
+    tags=queue_tags(()),
+    description="Counts what exists, is stale, failed.",
 )
 
 update_status = dg.ScheduleDefinition(

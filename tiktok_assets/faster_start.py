@@ -158,7 +158,10 @@ def _with_pool(create_engine: Any) -> Any:
 
 @contextmanager
 def partitions_read_once(instance: Any) -> Iterator[None]:
-    """Let an instance read the dynamic partitions once while a step runs; a step's partitions are chosen before it."""
+    """Let an instance read the dynamic partitions once while a step or a run goes on; they are chosen before it."""
+    if "has_dynamic_partition" in vars(instance):  # the run has seen to it
+        yield
+        return
 
     @lru_cache
     def keys(name: str) -> tuple[Sequence[str], frozenset[str]]:

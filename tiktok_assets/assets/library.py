@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from tiktok_assets.execution import LANE_TAG
+from tiktok_assets.execution import LANE_TAG, queue_tags
 from tiktok_assets.library import library_folder, pending_changes, read_table, update_library
 from tiktok_assets.library_tables import COLUMNS, layout
 from tiktok_assets.report.wording import number
@@ -60,6 +60,7 @@ def _summary(rows: dict[str, int], hours: float, added: int, changed: int, remov
 library_job = dg.define_asset_job(
     "library_job",
     selection=dg.AssetSelection.assets(library),
+    tags=queue_tags(()),
     description="Brings the tables and the page over all videos up to date.",
     executor_def=dg.in_process_executor,
 )

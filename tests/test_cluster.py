@@ -1,0 +1,235 @@
+"""Warm workers: whole runs on Celery, models loaded once per worker, and no run or video lost whatever dies."""
+
+import configparser
+import itertools
+import json
+import re
+import shlex
+import signal
+import time
+
+import psutil
+import pytest
+import yaml
+from dagster._core.launcher import LaunchRunContext
+from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+
+from tests.cluster import Cluster
+from tests.media import SAMPLE, texture, write_video
+from tests.test_backfills import TERMINATE
+from tiktok_assets.automation import PRIORITY
+from tiktok_assets.cluster import local
+from tiktok_assets.cluster.launcher import WORKER_TAG
+from tiktok_assets.cluster.recycling import STAGGER, staggered
+
+pytestmark = pytest.mark.timeout(600)
+
+BUSY = ("cut_analysis", "camera_analysis", "text_overlay", "color_analysis")
+"""Analyzers that keep a worker at the long clip for some seconds."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    cluster.selector()  # all of it is up
+    yield cluster
+    cluster.stop()
+
+
+numbers = itertools.count()
+"""Clips differ from test to test: the same content would be the same video."""
+
+
+@pytest.fixture
+def clips(tmp_path):
+    return [write_video(tmp_path / f"{n}.mp4", [texture(96, 64, seed=next(numbers))] * 12) for n in range(4)]
+
+
+@pytest.fixture
+def busy(cluster, tmp_path):
+    """A video that a worker has begun to work on, and the run."""
+    seed = 1000 * next(numbers)
+    pictures = [texture(640, 360, seed=seed + i // 8, scale_px=6 + i % 8) for i in range(600)]
+    video = cluster.add(write_video(tmp_path / "long.mp4", pictures))
+    run = cluster.launch(video, *BUSY)
+    cluster.wait(lambda: "cut_analysis" in video.stored(), 120)
+    assert "text_overlay" not in video.stored()
+    return video, run
+
+
+def worker_of(cluster: Cluster, run: str) -> psutil.Process:
+    """The parent process of the worker that executes a run."""
+    with cluster.instance() as instance:
+        name = instance.get_run_by_id(run).tags[WORKER_TAG]
+    return cluster.program(f"worker:worker-{name.partition('@')[0]}")
+
+
+def attempts(cluster: Cluster, run: str) -> list[str]:
+    """How a run and those that were launched in its place stand, oldest first."""
+    with cluster.instance() as instance:
+        group = instance.get_run_group(run)
+        return [r.status.value for r in sorted(group[1], key=lambda r: r.run_id != run)] if group else []
+
+
+def made_after_all(cluster: Cluster, run: str, seconds: float = 200) -> list[str]:
+    """Wait until an attempt succeeded, and see that nothing is held any more."""
+    found = cluster.wait(lambda: (a := attempts(cluster, run)) and "SUCCESS" in a and a, seconds)
+    with cluster.instance() as instance:
+        storage = instance.event_log_storage
+        pools = [pool.name for pool in storage.get_pool_limits()]
+        cluster.wait(lambda: not sum(storage.get_concurrency_info(p).active_slot_count for p in pools), 60)
+    return found
+
+
+PLACES = ("-Q", "-n", "--host", "--port", "--bind", "--dir")
+"""Options that say where something lies or listens; they differ between one machine and containers."""
+
+
+def without_places(command: str) -> list[str]:
+    program, *words = shlex.split(command.replace("%(ENV_REDIS_SERVER)s", "redis-server"))
+    kept = [w for before, w in zip(["", *words], words, strict=False) if w not in PLACES and before not in PLACES]
+    return [program.rpartition("/")[2], *kept]
+
+
+def test_containers_run_the_commands_that_are_tested_here():
+    programs = configparser.RawConfigParser()
+    programs.read(local.CONFIG)
+    services = yaml.safe_load((local.HOME / "compose.yaml").read_text("utf-8"))["services"]
+    commands = {name: without_places(s["command"]) for name, s in services.items() if "command" in s}
+    here = {p.partition(":")[2]: without_places(programs[p]["command"]) for p in programs if p.startswith("program:")}
+    assert set(services) - set(commands) == {"postgres"}, "its image has a command of its own"
+    for name, command in commands.items():
+        assert command == here[name.partition("-")[0]], name
+
+
+def test_without_redis_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    assert local.main("start") == 1
+    assert "redis-server is not installed: sudo apt install redis-server" in capsys.readouterr().err
+
+
+def test_a_run_goes_to_a_worker_and_ends_with_a_report(cluster):
+    video = cluster.add(SAMPLE)
+    run = cluster.launch(video)
+    assert cluster.ended(run) == "SUCCESS"
+    report = json.loads(video.report_json.read_text("utf-8"))
+    assert report["metadata"]["successful_analyzers"] >= 24
+    with cluster.instance() as instance:
+        assert "@" in instance.get_run_by_id(run).tags[WORKER_TAG]
+
+
+def test_models_are_loaded_once_per_worker_and_not_per_run(cluster, clips):
+    for clip in clips:
+        assert cluster.ended(cluster.launch(cluster.add(clip), "text_overlay")) == "SUCCESS"
+    logs = "".join(log.read_text() for log in cluster.state.glob("worker-*.log"))
+    loads = re.findall(r"(ForkPoolWorker-\d+)\] text_overlay loaded", logs)
+    runs = logs.count("Task execute_job") - logs.count("received")
+    assert runs >= len(clips)
+    assert 1 <= len(loads) <= 2, "one for each of the two workers at most"
+
+
+def test_a_worker_that_is_killed_loses_no_video(cluster, busy):
+    video, run = busy
+    worker = worker_of(cluster, run)
+    first = video.stored()["cut_analysis"].path.stat().st_mtime_ns
+    for victim in [*worker.children(recursive=True), worker]:
+        victim.send_signal(signal.SIGKILL)
+    assert made_after_all(cluster, run)[0] == "FAILURE"
+    assert set(BUSY) <= set(video.stored())
+    assert video.stored()["cut_analysis"].path.stat().st_mtime_ns == first, "what was finished is not made again"
+    assert not list(video.path.rglob("*.running"))
+
+
+def test_a_process_that_dies_under_its_worker_loses_no_video(cluster, busy):
+    video, run = busy
+    (child,) = worker_of(cluster, run).children()
+    child.send_signal(signal.SIGKILL)
+    assert made_after_all(cluster, run)[0] == "FAILURE"
+    assert set(BUSY) <= set(video.stored())
+
+
+def test_redis_may_restart_while_runs_are_at_work(cluster, busy, clips):
+    video, run = busy
+    cluster.program("redis").send_signal(signal.SIGKILL)
+    after = cluster.launch(cluster.add(clips[0]), "color_analysis")
+    assert made_after_all(cluster, run) == ["SUCCESS"], "the run at work does not notice"
+    assert "SUCCESS" in made_after_all(cluster, after)
+    assert set(BUSY) <= set(video.stored())
+
+
+def test_postgres_may_restart_while_runs_are_at_work(cluster, busy):
+    video, run = busy
+    cluster.program("postgres").send_signal(signal.SIGINT)
+    cluster.wait(lambda: "SUCCESS" in attempts(cluster, run), 240)
+    assert set(BUSY) <= set(video.stored())
+    cluster.wait(lambda: cluster.status(run), 30)  # the webserver notices with its next questions
+
+
+def test_a_message_that_is_delivered_twice_makes_one_run(cluster, busy):
+    _, run = busy
+    with cluster.instance() as instance:
+        launcher, dagster_run = instance.run_launcher, instance.get_run_by_id(run)
+        launcher.launch_run(LaunchRunContext(dagster_run, workspace=None))
+        instance.add_run_tags(run, {DAGSTER_CELERY_TASK_ID_TAG: dagster_run.tags[DAGSTER_CELERY_TASK_ID_TAG]})
+        said = "Ignoring a duplicate run"
+        cluster.wait(lambda: any(said in e.message for e in instance.all_logs(run)), 60)
+        assert cluster.ended(run) == "SUCCESS"
+        starts = [e for e in instance.all_logs(run) if e.is_dagster_event and e.dagster_event.is_step_start]
+    assert len(starts) == len({e.step_key for e in starts}), "no step twice"
+    assert attempts(cluster, run) in ([], ["SUCCESS"])
+
+
+def test_a_cancelled_run_ends_and_its_worker_takes_the_next(cluster, busy, clips):
+    video, run = busy
+    cluster.ask(TERMINATE, id=run)
+    assert cluster.ended(run) == "CANCELED"
+    for clip in clips:
+        assert cluster.ended(cluster.launch(cluster.add(clip), "color_analysis")) == "SUCCESS"
+    assert "text_overlay" not in video.stored()
+
+
+def test_without_workers_a_run_fails_in_time_and_is_made_when_one_comes(cluster, clips):
+    cluster.control("stop", "worker:*")
+    started = time.monotonic()
+    run = cluster.launch(cluster.add(clips[0]), "color_analysis")
+    assert cluster.ended(run) == "FAILURE"
+    assert time.monotonic() - started < 90
+    cluster.control("start", "worker:*")
+    assert made_after_all(cluster, run)[0] == "FAILURE"
+    assert "color_analysis" in cluster.add(clips[0]).stored()
+
+
+def test_what_is_asked_for_by_hand_goes_before_new_videos_and_those_before_a_backfill(cluster, clips):
+    cluster.control("stop", "worker:*")
+    order = ["backfill", "new", "by hand"]
+    runs = [
+        cluster.launch(cluster.add(clip), "color_analysis", **PRIORITY.get(kind, {}))
+        for kind, clip in zip(order, clips, strict=False)
+    ]
+    cluster.wait(lambda: all(cluster.status(run) == "STARTING" for run in runs), 25)
+    cluster.control("start", "worker:worker-0")
+    for run in runs:
+        assert "SUCCESS" in made_after_all(cluster, run)
+    with cluster.instance() as instance:
+        started = [instance.get_run_stats(run).start_time for run in runs]
+    cluster.control("start", "worker:*")
+    assert started == sorted(started, reverse=True)
+
+
+@pytest.mark.parametrize("limit", [{"RUNS_PER_WORKER": "2"}, {"WORKER_MEMORY_MB": "1"}], ids=["runs", "memory"])
+def test_a_worker_is_replaced_when_it_has_reached_its_limit(tmp_path, clips, limit):
+    cluster = Cluster(tmp_path, workers=1, **{f"TIKTOK_ASSETS_{name}": value for name, value in limit.items()})
+    try:
+        children = set()
+        for clip in clips:
+            assert cluster.ended(cluster.launch(cluster.add(clip), "color_analysis")) == "SUCCESS"
+            children |= {c.pid for c in cluster.program("worker:worker-0").children()}
+        assert len(children) >= 2
+    finally:
+        cluster.stop()
+
+
+def test_workers_that_start_together_are_not_replaced_together():
+    limits = {staggered(200, f"{number}@host") for number in range(8)}
+    assert len(limits) > 4
+    assert all(200 * (1 - STAGGER) <= limit <= 200 for limit in limits)

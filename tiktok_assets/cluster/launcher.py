@@ -1,0 +1,64 @@
+"""Dagster's Celery launcher, with a health check that asks the worker instead of what was last written about it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from dagster import DagsterRun
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster_celery.launcher import CeleryRunLauncher
+from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+
+WORKER_TAG = "tiktok_assets/worker"
+"""On a run: the Celery name of the worker that executes it. Set by the worker."""
+
+ANSWER_S = 3.0
+SILENCE_S = 45.0
+"""A worker that gives no sign of life for so long has lost its run. A Redis that restarts takes a few seconds."""
+
+
+class WarmWorkerLauncher(CeleryRunLauncher):
+    """Sends whole runs to warm workers; tells run monitoring whether a run's worker is still at it.
+
+    Dagster's own launcher trusts the task's state in the result backend. That stays STARTED for ever when a worker's
+    host is gone, becomes SUCCESS when a second delivery of the message is ignored, and is unknown after a Redis without
+    persistence restarts. Here the worker named on the run is asked which tasks it has; there is no result backend.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._silent_since: dict[str, float] = {}
+        """When a run's worker first did not answer, by run."""
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        worker, task_id = run.tags.get(WORKER_TAG), run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
+        if worker is None or task_id is None:
+            return self._silent(run, "no worker has put its name on the run")
+        active = self.celery.control.inspect([worker], timeout=ANSWER_S, limit=1).active()
+        if not active:
+            return self._silent(run, f"its worker {worker} does not answer")
+        self._silent_since.pop(run.run_id, None)
+        if any(task["id"] == task_id for task in active[worker]):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        # Run monitoring looks at the run again before it believes this: the run may have ended in this moment.
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"Its worker {worker} has lost it: the process ended.")
+
+    def _silent(self, run: DagsterRun, what: str) -> CheckRunHealthResult:
+        since = self._silent_since.setdefault(run.run_id, time.monotonic())
+        silent_s = time.monotonic() - since
+        if silent_s < SILENCE_S:
+            return CheckRunHealthResult(WorkerStatus.RUNNING, f"For {silent_s:.0f} s {what}.")
+        del self._silent_since[run.run_id]
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"For {silent_s:.0f} s {what}.")
+
+    def terminate(self, run_id: str) -> bool:
+        """Cancel a run; say so first, or its end would count as a loss, and it would be tried again."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        self._instance.report_run_canceling(run)
+        return super().terminate(run_id)
+
+    def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str:
+        return f"worker: {run.tags.get(WORKER_TAG, 'none yet')}, queue: {run.tags.get('dagster-celery/queue', 'gpu')}"
