@@ -1,6 +1,7 @@
 """Warm workers: whole runs on Celery, models loaded once per worker, and no run or video lost whatever dies."""
 
 import configparser
+import contextlib
 import itertools
 import json
 import re
@@ -157,12 +158,18 @@ def test_redis_may_restart_while_runs_are_at_work(cluster, busy, clips):
     assert set(BUSY) <= set(video.stored())
 
 
-def test_postgres_may_restart_while_runs_are_at_work(cluster, busy):
+def test_postgres_may_restart_while_runs_are_at_work(cluster, busy, clips):
     video, run = busy
     cluster.program("postgres").send_signal(signal.SIGINT)
     cluster.wait(lambda: "SUCCESS" in attempts(cluster, run), 240)
     assert set(BUSY) <= set(video.stored())
-    cluster.wait(lambda: cluster.status(run), 30)  # the webserver notices with its next questions
+
+    def asked() -> str | None:
+        """The webserver keeps several connections, and notices that one is gone when it fails a request."""
+        with contextlib.suppress(AssertionError):
+            return cluster.launch(cluster.add(clips[0]), "color_analysis")
+
+    assert "SUCCESS" in made_after_all(cluster, cluster.wait(asked, 60))
 
 
 def test_a_message_that_is_delivered_twice_makes_one_run(cluster, busy):
@@ -177,6 +184,14 @@ def test_a_message_that_is_delivered_twice_makes_one_run(cluster, busy):
         starts = [e for e in instance.all_logs(run) if e.is_dagster_event and e.dagster_event.is_step_start]
     assert len(starts) == len({e.step_key for e in starts}), "no step twice"
     assert attempts(cluster, run) in ([], ["SUCCESS"])
+
+
+def test_a_worker_that_is_told_to_stop_finishes_its_run_first(cluster, busy):
+    video, run = busy
+    cluster.control("stop", "worker:*")
+    assert cluster.ended(run, 5) == "SUCCESS"
+    assert set(BUSY) <= set(video.stored())
+    cluster.control("start", "worker:*")
 
 
 def test_a_cancelled_run_ends_and_its_worker_takes_the_next(cluster, busy, clips):

@@ -280,7 +280,7 @@ def documented(store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         for name in names_of_early:
             reports[key]["analyzer_results"][name]["segments"][0] |= {"start_s": 0.5, "end_s": 1.5}
     reports["face"]["metadata"]["view_count"] = 900
-    described = segment(0.0, 12.0, "follow", channel="description", quote="Follow me")
+    described = segment(0.0, 12.0, "follow", channel="description", quote="please follow me")
     reports["face"]["analyzer_results"]["comment_cta_detection"]["segments"].insert(0, described)
     put_report(store, "face", reports["face"])
     put_report(store, "text", reports["text"])
