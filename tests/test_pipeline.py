@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import dagster as dg
 import jsonschema
 import psutil
 import pytest
@@ -16,6 +18,7 @@ from analyzers.catalogue import CATALOGUE
 from analyzers.contract import SUCCESS
 from tests.media import REPOSITORY, SAMPLE, sample_truth, shared_file, still, texture, write_video
 from tiktok_assets.download import source_key
+from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.store import Store
 
 SCHEMA = json.loads((REPOSITORY / "tiktok_assets" / "report" / "report.schema.json").read_text("utf-8"))
@@ -254,3 +257,18 @@ def test_five_real_clips_one_of_them_broken(project):
         jsonschema.validate(report, SCHEMA, cls=jsonschema.Draft202012Validator)
         bad = without_result(report)
         assert bool(bad) == (source.name == "broken.mp4"), bad
+
+
+def test_a_new_instance_learns_of_the_videos_of_the_store_and_makes_nothing_anew(project):
+    assert project.run("analyze", str(SAMPLE), "--only", "color_analysis")[0] == 0
+    video = project.store.video(source_key(str(SAMPLE)))
+    before = {name: s.path.stat().st_mtime_ns for name, s in video.stored().items()}
+    for path in project.home.iterdir():
+        if path.name != "dagster.yaml":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    code, _, err = project.run("refresh", "--analyzer", "color_analysis")
+    assert (code, "1 video(s) of the store are new to this Dagster instance" in err) == (0, True), err
+    assert "everything is up to date" in err
+    with dg.DagsterInstance.from_config(str(project.home)) as instance:
+        assert instance.get_dynamic_partitions(VIDEOS) == [video.key]
+    assert {name: s.path.stat().st_mtime_ns for name, s in video.stored().items()} == before

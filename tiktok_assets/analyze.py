@@ -70,9 +70,14 @@ def refresh_videos(only: Sequence[str], dry_run: bool) -> int:
     if unknown := [name for name in only if name not in PER_VIDEO]:
         console.print(f"[red]There is no analyzer {escape(unknown[0])}.[/red] There are: {', '.join(PER_VIDEO)}.")
         return 2
+    store = Store.from_environment()
     try:
         with local_instance() as instance:
-            runs = list(plan(Store.from_environment(), instance.get_dynamic_partitions(VIDEOS), DUE, only or None))
+            known = set(instance.get_dynamic_partitions(VIDEOS))
+            if new := [key for key in store.registered() if key not in known]:
+                console.print(f"{len(new)} video(s) of the store are new to this Dagster instance")
+                register(instance, new)
+            runs = list(plan(store, instance.get_dynamic_partitions(VIDEOS), DUE, only or None))
             for run in runs:
                 why = ", ".join(f"{count} {reason}" for reason, count in run.reasons.most_common())
                 what = ", ".join(run.selection())

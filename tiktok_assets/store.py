@@ -306,6 +306,11 @@ class Store:
         """The folder of a video, whether or not anything is there yet."""
         return VideoFolder(key, self.videos / folder_name(key))
 
+    def registered(self) -> list[str]:
+        """Keys of all videos that were ever registered, in the order of their folders' names."""
+        sources = sorted(self.videos.glob("*/source.json")) if self.videos.is_dir() else []
+        return [str(json.loads(source.read_text("utf-8"))["key"]) for source in sources]
+
     def free_bytes(self) -> int:
         """Free space where the store lies."""
         import shutil
