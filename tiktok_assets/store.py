@@ -6,7 +6,7 @@
         media/                  decoded arrays, a cache (analyzers.decode)
         outcomes/<asset>@<version>@<inputs>@<digest>@<status>.json    how each asset ended
         outcomes/<asset>@<digest>.npz    per-frame tracks of an analysis
-        report.json  report.html
+        report.json  report.html  contact_sheet.jpg
 
 The name of an outcome tells all that staleness needs: which code made it (version), from which results (inputs, a
 digest of theirs), and what came out (digest of the result, without the time it took).
