@@ -9,7 +9,7 @@ import pytest
 from analyzers.contract import Outcome
 from tests import faulty
 from tests.media import REPOSITORY
-from tiktok_assets.batch import CHECK, CRASHES_ALLOWED, REFRESH_TAG
+from tiktok_assets.batch import CHECK, CRASHES_ALLOWED, REFRESH_TAG, _Mark
 from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.store import Store
 
@@ -78,6 +78,14 @@ def test_finished_videos_of_a_crashed_step_are_not_computed_again(lab):
         "good-2": 1,
         "segfault-2": CRASHES_ALLOWED + 1,
     }
+
+
+def test_work_that_is_cancelled_has_not_crashed(tmp_path):
+    mark = _Mark(tmp_path / ".color_analysis.running", "run")
+    with pytest.raises(KeyboardInterrupt), mark.guarding(10, 0):
+        raise KeyboardInterrupt
+    assert mark.crash() is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_batch_of_nothing_but_poison_ends(lab):

@@ -4,10 +4,12 @@ import configparser
 import contextlib
 import itertools
 import json
+import os
 import re
 import shlex
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,10 +17,12 @@ import yaml
 from dagster._core.launcher import LaunchRunContext
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
+from analyzers.catalogue import CATALOGUE
 from tests.cluster import Cluster
 from tests.media import SAMPLE, texture, write_video
 from tests.test_backfills import TERMINATE
 from tiktok_assets.automation import PRIORITY
+from tiktok_assets.batch import CRASHES_ALLOWED
 from tiktok_assets.cluster import local
 from tiktok_assets.cluster.launcher import WORKER_TAG
 from tiktok_assets.cluster.recycling import STAGGER, staggered
@@ -46,12 +50,17 @@ def clips(tmp_path):
     return [write_video(tmp_path / f"{n}.mp4", [texture(96, 64, seed=next(numbers))] * 12) for n in range(4)]
 
 
+def long_clip(folder: Path) -> Path:
+    """One that keeps a worker busy for some seconds."""
+    seed = 1000 * next(numbers)
+    pictures = [texture(640, 360, seed=seed + i // 8, scale_px=6 + i % 8) for i in range(600)]
+    return write_video(folder / "long.mp4", pictures)
+
+
 @pytest.fixture
 def busy(cluster, tmp_path):
     """A video that a worker has begun to work on, and the run."""
-    seed = 1000 * next(numbers)
-    pictures = [texture(640, 360, seed=seed + i // 8, scale_px=6 + i % 8) for i in range(600)]
-    video = cluster.add(write_video(tmp_path / "long.mp4", pictures))
+    video = cluster.add(long_clip(tmp_path))
     run = cluster.launch(video, *BUSY)
     cluster.wait(lambda: "cut_analysis" in video.stored(), 120)
     assert "text_overlay" not in video.stored()
@@ -149,6 +158,40 @@ def test_a_process_that_dies_under_its_worker_loses_no_video(cluster, busy):
     assert set(BUSY) <= set(video.stored())
 
 
+def test_a_video_that_crashes_its_process_is_given_up_and_the_rest_is_made(cluster, busy):
+    video, run = busy
+    mark = video.path / "outcomes" / ".text_overlay.running"
+    crashed = set()
+
+    def crash_again() -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            pid = json.loads(mark.read_text())["pid"]
+            if pid not in crashed:
+                crashed.add(pid)
+                os.kill(pid, signal.SIGSEGV)
+        return "text_overlay" in video.stored()
+
+    cluster.wait(crash_again, 240)
+    assert len(crashed) == CRASHES_ALLOWED + 1
+    failure = video.outcome("text_overlay").failure
+    assert failure.kind == "crashed"
+    assert "Segmentation fault" in failure.message
+    found = made_after_all(cluster, run)
+    assert (found.count("FAILURE"), found.count("SUCCESS")) == (len(crashed), 1)
+    assert {video.stored()[name].status for name in BUSY if name != "text_overlay"} == {"ok"}
+
+
+def test_a_run_that_takes_too_long_is_ended_and_gone_on_with(cluster, tmp_path):
+    video = cluster.add(long_clip(tmp_path))
+    many = set(CATALOGUE) - {"text_overlay"}  # each takes a moment, all together some seconds
+    run = cluster.launch(video, *many, **{"dagster/max_runtime": "3"})
+    assert cluster.ended(run) == "FAILURE"
+    with cluster.instance() as instance:
+        assert any("Exceeded maximum runtime of 3 seconds" in entry.message for entry in instance.all_logs(run))
+    assert made_after_all(cluster, run)[0] == "FAILURE"
+    assert many <= set(video.stored())
+
+
 def test_redis_may_restart_while_runs_are_at_work(cluster, busy, clips):
     video, run = busy
     cluster.program("redis").send_signal(signal.SIGKILL)
@@ -163,13 +206,8 @@ def test_postgres_may_restart_while_runs_are_at_work(cluster, busy, clips):
     cluster.program("postgres").send_signal(signal.SIGINT)
     cluster.wait(lambda: "SUCCESS" in attempts(cluster, run), 240)
     assert set(BUSY) <= set(video.stored())
-
-    def asked() -> str | None:
-        """The webserver keeps several connections, and notices that one is gone when it fails a request."""
-        with contextlib.suppress(AssertionError):
-            return cluster.launch(cluster.add(clips[0]), "color_analysis")
-
-    assert "SUCCESS" in made_after_all(cluster, cluster.wait(asked, 60))
+    after = cluster.launch(cluster.add(clips[0]), "color_analysis")
+    assert "SUCCESS" in made_after_all(cluster, after)
 
 
 def test_a_message_that_is_delivered_twice_makes_one_run(cluster, busy):
@@ -229,6 +267,31 @@ def test_what_is_asked_for_by_hand_goes_before_new_videos_and_those_before_a_bac
         started = [instance.get_run_stats(run).start_time for run in runs]
     cluster.control("start", "worker:*")
     assert started == sorted(started, reverse=True)
+
+
+def test_a_run_waits_in_the_queue_only_where_there_is_one(cluster, clips, tmp_path):
+    cluster.control("stop", "worker:*")
+    clips.append(write_video(tmp_path / "last.mp4", [texture(96, 64, seed=next(numbers))] * 12))
+    runs = [cluster.launch(cluster.add(clip), "color_analysis") for clip in clips]
+    states = [cluster.status(run) for run in runs]
+    cluster.control("start", "worker:*")
+    assert states == ["STARTING"] * 4 + ["QUEUED"], "max_concurrent_runs is 4"
+    for run in runs:
+        assert "SUCCESS" in made_after_all(cluster, run)
+
+
+def test_connections_are_kept(cluster, clips):
+    """Dagster would make a new one for every statement."""
+
+    def made() -> int:
+        with cluster.instance() as instance, instance.event_log_storage.index_connection() as connection:
+            told = "SELECT sessions FROM pg_stat_database WHERE datname = 'dagster'"
+            return connection.exec_driver_sql(told).scalar()
+
+    assert cluster.ended(cluster.launch(cluster.add(clips[0]))) == "SUCCESS"
+    before = made()
+    assert cluster.ended(cluster.launch(cluster.add(clips[1]))) == "SUCCESS"
+    assert made() - before < 50
 
 
 @pytest.mark.parametrize("limit", [{"RUNS_PER_WORKER": "2"}, {"WORKER_MEMORY_MB": "1"}], ids=["runs", "memory"])

@@ -108,7 +108,8 @@ def run_batch(
     """
     with partitions_read_once(context.instance):
         batch = _Batch(context, Store.from_environment(), assets, judge)
-        context.log.info("%d video(s)", len(batch.keys))
+        if len(batch.keys) > 1:
+            context.log.info("%d videos", len(batch.keys))
         try:
             for key in batch.keys:
                 batch.do(batch.store.video(key), work, time_limit_s)
@@ -330,6 +331,9 @@ class _Mark:
             faulthandler.dump_traceback_later(limit_s, exit=True, file=log)
             try:
                 yield
+            except BaseException:  # cancelled, or the disk is full: no crash
+                self.remove()
+                raise
             finally:
                 faulthandler.cancel_dump_traceback_later()
                 faulthandler.disable()

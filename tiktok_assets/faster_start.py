@@ -1,13 +1,12 @@
-"""Makes steps start and report faster: five things that Dagster would do again and again.
+"""Makes steps start and report faster: four things that Dagster would do again and again.
 
 1. alembic reads Dagster's 88 migration scripts four times in every process that opens SQLite storages
    (`check_alembic_revision`). They do not change while a process lives, so the parsed folder is kept.
 2. Its SQLite storages make a new SQLAlchemy engine for every event that is stored, and an engine compiles all its SQL
    anew and opens the file anew. Engines and their connections are kept, per process. And each event waits twice for the
    disk, 5 ms each time, which a write-ahead log does not need.
-3. Its Postgres storages open a connection for every statement: 1,900 in a run, half of its time. Connections are kept.
-4. It reads all partitions from the database for each video that a step adds metadata to: 16 times 90,000 rows.
-5. The forkserver imports what its children need, once a run: `PRELOAD`. A name there that does not import is skipped
+3. It reads all partitions from the database for each video that a step adds metadata to: 16 times 90,000 rows.
+4. The forkserver imports what its children need, once a run: `PRELOAD`. A name there that does not import is skipped
    silently by multiprocessing, so a test checks them all. Nothing in it may compute or touch a GPU before the fork.
 """
 
@@ -126,34 +125,6 @@ def _leave_syncing_to_checkpoints(connection: Any, _record: Any) -> None:
     """With a write-ahead log, which Dagster uses, this is SQLite's advice: a power cut may take the last moment of the
     event log, and never harms it. Results lie in files."""
     connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def keep_connections() -> None:
-    """Let Dagster's Postgres storages keep their connections, per process, from one run to the next.
-
-    A connection is asked for a sign of life before it is used: after a restart of Postgres it is made anew.
-    """
-    from dagster_postgres.event_log import event_log
-    from dagster_postgres.run_storage import run_storage
-    from dagster_postgres.schedule_storage import schedule_storage
-
-    for module in (event_log, run_storage, schedule_storage):
-        if not hasattr(module.create_pg_engine, "cache_info"):
-            module.create_pg_engine = _with_pool(module.create_pg_engine)  # type: ignore[attr-defined]
-
-
-def _with_pool(create_engine: Any) -> Any:
-    @lru_cache
-    def kept(url: str, token_provider: Any, _process: int) -> Any:
-        return create_engine(url, token_provider, isolation_level="AUTOCOMMIT", pool_pre_ping=True, pool_size=2)
-
-    @wraps(create_engine)
-    def for_storage(url: str, token_provider: Any = None, isolation_level: str = "AUTOCOMMIT", **_: Any) -> Any:
-        assert isolation_level == "AUTOCOMMIT", "storages that share connections must share how they commit"
-        return kept(url, token_provider, os.getpid())
-
-    for_storage.cache_info = kept.cache_info  # type: ignore[attr-defined]
-    return for_storage
 
 
 @contextmanager

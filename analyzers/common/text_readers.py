@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from analyzers.common.denormals import denormals_flushed
 from analyzers.common.devices import device_of
 from analyzers.common.text_tracks import Reading, plain
 from analyzers.errors import AnalysisError
@@ -76,11 +77,13 @@ class RapidOcrReader:
 
     def detect(self, picture: np.ndarray) -> list[np.ndarray]:
         # the flags stay as they were in the call before unless all are given
-        found = self._engine(picture, use_det=True, use_cls=False, use_rec=False)
+        with denormals_flushed():
+            found = self._engine(picture, use_det=True, use_cls=False, use_rec=False)
         return [] if found.boxes is None else [np.asarray(q, np.float32) for q in found.boxes]
 
     def recognise(self, crop: np.ndarray) -> tuple[str, float]:
-        read = self._engine(crop, use_det=False, use_cls=False, use_rec=True)
+        with denormals_flushed():
+            read = self._engine(crop, use_det=False, use_cls=False, use_rec=True)
         return (read.txts[0].strip(), round(float(read.scores[0]), 4)) if read.txts else ("", 0.0)
 
 

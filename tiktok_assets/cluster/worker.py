@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 os.environ["TIKTOK_ASSETS_WARM_WORKER"] = "true"  # before the definitions choose their executor
@@ -28,7 +29,8 @@ from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 import tiktok_assets.preloaded  # noqa: F401 - what all runs import; forked with the child
 from tiktok_assets.cluster.launcher import WORKER_TAG, WarmWorkerLauncher
 from tiktok_assets.cluster.recycling import RUNS_PER_WORKER, WORKER_MEMORY_MB, staggered
-from tiktok_assets.faster_start import keep_connections, partitions_read_once
+from tiktok_assets.cluster.storage import assets_read_once
+from tiktok_assets.faster_start import partitions_read_once
 from tiktok_assets.instance import local_instance
 
 
@@ -43,7 +45,12 @@ def _app() -> Celery:
 
 
 app = _app()
-keep_connections()
+
+
+@lru_cache
+def _instance(_process: int) -> DagsterInstance:
+    """The instance of a process, with its connections: one for all runs."""
+    return DagsterInstance.get()
 
 
 @app.task(bind=True, name=TASK_EXECUTE_JOB_NAME, acks_late=True)
@@ -54,12 +61,12 @@ def execute_run(self: Any, execute_job_args_packed: Any) -> None:
     of a run changes nothing: Dagster ignores it.
     """
     run_id = unpack_value(execute_job_args_packed, ExecuteRunArgs).run_id
-    with DagsterInstance.get() as instance:
-        run = instance.get_run_by_id(run_id)
-        if run is not None and run.status in (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING):
-            instance.add_run_tags(run_id, {WORKER_TAG: self.request.hostname})
-        with _cancelled_by_sigterm(), partitions_read_once(instance):
-            _execute_run_command_body(run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
+    instance = _instance(os.getpid())
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status in (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING):
+        instance.add_run_tags(run_id, {WORKER_TAG: self.request.hostname})
+    with _cancelled_by_sigterm(), partitions_read_once(instance), assets_read_once(instance):
+        _execute_run_command_body(run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
     _give_back_gpu_memory()
 
 
