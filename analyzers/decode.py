@@ -87,12 +87,12 @@ def read_pictures(
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Yield (time_s, RGB picture) from a file whose manifest says `video`; see `Clip.pictures`."""
     grid = _Grid(fps, start_s)
-    scale = _scale(video["width"], video["height"], long_side_px or math.inf)
+    scaled = _Scaler(video["rotation_deg"], *_scale(video["width"], video["height"], long_side_px or math.inf))
     for time_s, frame in _frames_from(file, video["first_s"], start_s, seek=start_s > SEEK_FROM_S):
         if time_s >= end_s:
             return
         if grid.takes(time_s):
-            yield time_s, _picture(frame, video["rotation_deg"], *scale)
+            yield time_s, scaled(frame)
 
 
 def _frames_from(file: Path, first_s: float, start_s: float, seek: bool) -> Iterator[tuple[float, Any]]:
@@ -267,12 +267,23 @@ def _scale(width: int, height: int, long_side_px: float, short_side_px: float = 
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _picture(frame: Any, rotation_deg: int, width: int, height: int) -> np.ndarray:
-    """A frame as upright RGB of the given size: (height, width, 3) uint8, contiguous."""
-    quarter_turns = (rotation_deg // 90) % 4
-    size = (height, width) if quarter_turns % 2 else (width, height)
-    rgb = frame.reformat(width=size[0], height=size[1], format="rgb24", interpolation="AREA").to_ndarray()
-    return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
+class _Scaler:
+    """Makes upright RGB pictures of one size of frames: (height, width, 3) uint8, contiguous.
+
+    Its tables are made once, and on one thread: asking each frame anew, on several, takes twice as long.
+    """
+
+    def __init__(self, rotation_deg: int, width: int, height: int) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._quarter_turns = (rotation_deg // 90) % 4
+        self._size = (height, width) if self._quarter_turns % 2 else (width, height)
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        width, height = self._size
+        rgb = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1).to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb, self._quarter_turns)) if self._quarter_turns else rgb
 
 
 @dataclass
@@ -302,6 +313,8 @@ class _VideoSink:
         self.luma_size = _scale(width, height, LUMA_LONG_SIDE_PX, LUMA_SHORT_SIDE_PX)
         self.thumb_size = _scale(width, height, THUMB_LONG_SIDE_PX)
         self.frame_size = _scale(width, height, FRAME_LONG_SIDE_PX)
+        self.small = _Scaler(self.rotation_deg, *self.luma_size)
+        self.large = _Scaler(self.rotation_deg, *self.frame_size)
         self.pixel_format = frame.format.name
         self.luma = _ArrayWriter(self.folder / "luma.npy", self.luma_size[::-1])
         self.thumbs = _ArrayWriter(self.folder / "thumbs.npy", (*self.thumb_size[::-1], 3))
@@ -313,12 +326,12 @@ class _VideoSink:
         if not self.count:
             self._begin(frame)
         time_s = self.clock.time_of(frame)
-        small = _picture(frame, self.rotation_deg, *self.luma_size)
+        small = self.small(frame)
         self.luma.append(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
         self.thumbs.append(cv2.resize(small, self.thumb_size, interpolation=cv2.INTER_AREA))
         self.times_s.append(time_s)
         if self.grid.takes(time_s):
-            self.frames.append(_picture(frame, self.rotation_deg, *self.frame_size))
+            self.frames.append(self.large(frame))
             self.frame_times_s.append(time_s)
         self.count += 1
         self.end_s = time_s

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
-PROJECT = Path(__file__).resolve().parent.parent
+from tiktok_assets.project import default_dagster_home
 
 EXAMPLES = """
 \b
@@ -46,7 +44,7 @@ def analyze(sources: tuple[str, ...], only: tuple[str, ...]) -> None:
     """
     from tiktok_assets.faster_start import start_forkserver
 
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT / "dagster_home"))
+    default_dagster_home()
     start_forkserver()
     from tiktok_assets.analyze import analyze_sources
 

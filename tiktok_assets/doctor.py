@@ -13,8 +13,9 @@ from rich.console import Console
 from analyzers import weights
 from analyzers.common.devices import gpus, lane_devices, memory_shares
 from analyzers.process import ENVIRONMENT
-from tiktok_assets.instance import PROJECT, local_instance
+from tiktok_assets.instance import local_instance
 from tiktok_assets.partitions import VIDEOS
+from tiktok_assets.project import PROJECT
 from tiktok_assets.store import Store
 
 Verdict = Literal["ok", "note", "wrong"]

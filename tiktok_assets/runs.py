@@ -13,8 +13,8 @@ from dagster._core.execution.api import execute_run_iterator
 
 from tiktok_assets.automation import ANALYZE_JOB, range_tags
 from tiktok_assets.definitions import defs
-from tiktok_assets.instance import PROJECT
 from tiktok_assets.partitions import VIDEOS, VIDEOS_PER_RUN
+from tiktok_assets.project import PROJECT
 
 
 def register(instance: dg.DagsterInstance, keys: Sequence[str]) -> None:

@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
+from tiktok_assets.project import PROJECT
+
 HOME = PROJECT / "dagster_home" / "cluster"
 CONFIG = HOME / "supervisord.conf"
 BIN = Path(sys.executable).parent
