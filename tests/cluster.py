@@ -24,6 +24,7 @@ FASTER = {
     "poll_interval_seconds: 10": "poll_interval_seconds: 2",
     "start_timeout_seconds: 1800": "start_timeout_seconds: 30",
     "visibility_timeout: 25200": "visibility_timeout: 20",
+    "retry_delay: 10": "retry_delay: 2",
 }
 """Settings of the real dagster.yaml that a test would wait too long for."""
 

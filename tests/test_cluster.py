@@ -201,6 +201,17 @@ def test_redis_may_restart_while_runs_are_at_work(cluster, busy, clips):
     assert set(BUSY) <= set(video.stored())
 
 
+def test_while_redis_is_away_runs_wait_in_the_queue(cluster, clips):
+    cluster.control("stop", "redis")
+    runs = [cluster.launch(cluster.add(clip), "color_analysis") for clip in clips]
+    time.sleep(10)  # long enough for the daemon to try several times
+    states = [cluster.status(run) for run in runs]
+    cluster.control("start", "redis")
+    assert states == ["QUEUED"] * len(runs)
+    for run in runs:
+        assert cluster.ended(run) == "SUCCESS"
+
+
 def test_postgres_may_restart_while_runs_are_at_work(cluster, busy, clips):
     video, run = busy
     cluster.program("postgres").send_signal(signal.SIGINT)

@@ -6,9 +6,11 @@ import time
 from typing import Any
 
 from dagster import DagsterRun
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from kombu.exceptions import OperationalError
 
 WORKER_TAG = "tiktok_assets/worker"
 """On a run: the Celery name of the worker that executes it. Set by the worker."""
@@ -30,6 +32,18 @@ class WarmWorkerLauncher(CeleryRunLauncher):
         super().__init__(*args, **kwargs)
         self._silent_since: dict[str, float] = {}
         """When a run's worker first did not answer, by run."""
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Send the run to the workers; while Redis is away it waits in Dagster's queue.
+
+        Raises:
+            DagsterUserCodeUnreachableError: Redis does not answer. Of all errors only this one is tried again by the
+                queue; any other would be the end of the run.
+        """
+        try:
+            super().launch_run(context)
+        except OperationalError as error:
+            raise DagsterUserCodeUnreachableError(f"Redis does not answer: {error}") from error
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         worker, task_id = run.tags.get(WORKER_TAG), run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
