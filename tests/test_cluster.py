@@ -2,6 +2,7 @@
 
 import configparser
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import time
 from pathlib import Path
 
+import dagster as dg
 import psutil
 import pytest
 import yaml
@@ -303,6 +305,23 @@ def test_connections_are_kept(cluster, clips):
     before = made()
     assert cluster.ended(cluster.launch(cluster.add(clips[1]))) == "SUCCESS"
     assert made() - before < 50
+
+
+def test_a_result_names_the_versions_of_its_own_inputs(cluster, clips):
+    """Workers keep what they read of assets while a run goes on, and no longer."""
+    videos = [cluster.add(clip) for clip in clips]
+    for video in [*videos, *videos]:  # the second time with results that are there
+        assert cluster.ended(cluster.launch(video, "color_analysis")) == "SUCCESS"
+
+    def tags(instance: dg.DagsterInstance, asset: str, video: str) -> dict[str, str]:
+        asked = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[video])
+        return instance.fetch_materializations(asked, limit=1).records[0].asset_materialization.tags
+
+    with cluster.instance() as instance:
+        for video in videos:
+            version = tags(instance, "decoded_frames", video.key)["dagster/data_version"]
+            named = tags(instance, "color_analysis", video.key)["dagster/input_data_version/decoded_frames"]
+            assert named == hashlib.sha256(version.encode()).hexdigest(), "how Dagster joins those of partitions"
 
 
 @pytest.mark.parametrize("limit", [{"RUNS_PER_WORKER": "2"}, {"WORKER_MEMORY_MB": "1"}], ids=["runs", "memory"])

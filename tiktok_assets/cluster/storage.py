@@ -12,16 +12,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache, partial
 from typing import Any
 
-from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogEntry
+from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogEntry, StringSource
 from dagster._core.event_api import EventRecordsResult
 from dagster._core.storage.base_storage import DagsterStorage
-from dagster._core.storage.config import pg_config
 from dagster._core.storage.event_log.base import AssetRecord
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
-from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.event import listens_for
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
@@ -177,7 +175,7 @@ def assets_read_once(instance: DagsterInstance) -> AbstractContextManager[None]:
 
 
 class PooledPostgresStorage(DagsterStorage, ConfigurableClass):
-    """`storage: custom:` of dagster.yaml; its configuration is that of `storage: postgres:`."""
+    """`storage: custom:` of dagster.yaml, with `postgres_url`."""
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
@@ -190,13 +188,13 @@ class PooledPostgresStorage(DagsterStorage, ConfigurableClass):
 
     @classmethod
     def config_type(cls) -> Any:
-        return pg_config()
+        return {"postgres_url": StringSource}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> PooledPostgresStorage:
-        return cls(pg_url_from_config(config_value), inst_data)
+        return cls(config_value["postgres_url"], inst_data)
 
     @property
     def run_storage(self) -> PostgresRunStorage:
