@@ -40,6 +40,9 @@ class WarmWorkerLauncher(CeleryRunLauncher):
             DagsterUserCodeUnreachableError: Redis does not answer. Of all errors only this one is tried again by the
                 queue; any other would be the end of the run.
         """
+        run = context.dagster_run
+        if WORKER_TAG in run.tags:  # inherited from the run that this one is another attempt at
+            self._instance.add_run_tags(run.run_id, {WORKER_TAG: "none yet"})
         try:
             super().launch_run(context)
         except OperationalError as error:
