@@ -1,5 +1,6 @@
 """From files to reports through a real Dagster instance, as a user starts it: by the command line."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from analyzers.contract import SUCCESS
 from tests.media import REPOSITORY, SAMPLE, sample_truth, shared_file, still, texture, write_video
 from tiktok_assets.download import source_key
 from tiktok_assets.partitions import VIDEOS
-from tiktok_assets.store import Store
+from tiktok_assets.store import Store, VideoFolder
 
 SCHEMA = json.loads((REPOSITORY / "tiktok_assets" / "report" / "report.schema.json").read_text("utf-8"))
 
@@ -198,21 +199,17 @@ def long_clip(tmp_path):
     return write_video(tmp_path / "long.mp4", pictures)
 
 
-def _step_process(project: Project, parent: subprocess.Popen[str]) -> psutil.Process | None:
-    """A process that runs a step: a fork of the forkserver, which is a child of the command."""
-    try:
-        children = psutil.Process(parent.pid).children(recursive=True)
-    except psutil.Error:
-        return None
-    servers = {p.pid for p in children if p.ppid() == parent.pid}
-    return next((p for p in children if p.ppid() in servers), None)
+def _step_process(video: VideoFolder, asset: str) -> int | None:
+    """The process that makes an asset of a video at this moment."""
+    with contextlib.suppress(FileNotFoundError):
+        return json.loads((video.path / "outcomes" / f".{asset}.running").read_text("utf-8"))["pid"]
+    return None
 
 
 def test_a_killed_step_is_retried_and_the_run_completes(project, long_clip):
     process = project.start("analyze", str(long_clip))
     video = project.store.video(source_key(str(long_clip)))
-    _wait_for(lambda: "decoded_frames" in video.stored())
-    _wait_for(lambda: _step_process(project, process)).kill()
+    os.kill(_wait_for(lambda: _step_process(video, "text_overlay")), signal.SIGKILL)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, out + err
     assert not [r for r in project.report(long_clip)["analyzer_results"].values() if r["status"] == "failed"]
