@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from dagster import DagsterEvent, DagsterEventType, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import LaunchRunContext
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.storage.dagster_run import ACTIVE_RUN_STATUSES
@@ -28,8 +29,8 @@ class DirectRunCoordinator(QueuedRunCoordinator):
         self._instance.report_dagster_event(starting, run_id=run.run_id)
         try:
             self._instance.run_launcher.launch_run(LaunchRunContext(run, workspace=context.workspace))
-        except Exception:
-            log.exception("Run %s could not be launched at once; it is queued", run.run_id)
+        except DagsterUserCodeUnreachableError as error:  # Redis is away; any other error ends the run, as Dagster does
+            log.warning("%s The run %s is queued.", error, run.run_id)
             self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run_id=run.run_id)
         return self._instance.get_run_by_id(run.run_id) or run
 
