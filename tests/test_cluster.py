@@ -209,9 +209,10 @@ def test_while_redis_is_away_runs_wait_in_the_queue(cluster, clips):
     time.sleep(10)  # long enough for the daemon to try several times
     states = [cluster.status(run) for run in runs]
     cluster.control("start", "redis")
-    assert states == ["QUEUED"] * len(runs)
+    assert set(states) <= {"QUEUED", "STARTING"}, "STARTING while the daemon tries"
+    assert "QUEUED" in states
     for run in runs:
-        assert cluster.ended(run) == "SUCCESS"
+        assert cluster.ended(run) == "SUCCESS", "the run itself, not another attempt"
 
 
 def test_postgres_may_restart_while_runs_are_at_work(cluster, busy, clips):
