@@ -9,6 +9,10 @@ import numpy as np
 
 from analyzers.common.blends import rms, structure_correlation
 
+TRUSTED_INLIER_SHARE = 0.5
+DOUBTFUL_INLIER_SHARE = 0.3
+"""Below it camera_analysis itself calls a motion unknown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -115,14 +119,25 @@ def look_changes(cells: np.ndarray, steps: np.ndarray, first: int, end: int, lea
     return found
 
 
-def zoom_punches(zoom_per_s: np.ndarray, times_s: np.ndarray, least_log: float, longest_s: float) -> list[Stretch]:
-    """Zooms faster than a lens: runs of one direction that scale by exp(least_log) or more in a short time."""
+def zoom_punches(
+    zoom_per_s: np.ndarray, inlier_share: np.ndarray, times_s: np.ndarray, least_log: float, longest_s: float
+) -> list[Stretch]:
+    """Zooms faster than a lens: runs of one direction that scale by exp(least_log) or more in a short time.
+
+    Args:
+        zoom_per_s, inlier_share, times_s: (pairs,), tracks of camera_analysis. So fast a zoom is hard to follow: half
+            of a run's pairs must be trusted, and the others are taken along; else one doubtful pair would shorten it.
+        least_log: natural logarithm.
+        longest_s: a longer one is a lens.
+    """
     found = []
     step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
     for sign in (1, -1):
-        for a, b in runs_where(np.nan_to_num(sign * zoom_per_s) > 0.5):
-            total = float(np.nansum(zoom_per_s[a:b]) * step_s)
-            if abs(total) >= least_log and (b - a) * step_s <= longest_s:
+        fast = (np.nan_to_num(sign * zoom_per_s) > 0.5) & (inlier_share >= DOUBTFUL_INLIER_SHARE)
+        for a, b in runs_where(fast):
+            total = float(zoom_per_s[a:b].sum() * step_s)
+            trusted = (inlier_share[a:b] >= TRUSTED_INLIER_SHARE).mean() >= 0.5
+            if trusted and abs(total) >= least_log and (b - a) * step_s <= longest_s:
                 found.append(Stretch(a, b, {"log_scale": round(total, 3)}))
     return sorted(found, key=lambda s: s.first)
 

@@ -49,7 +49,7 @@ class VisualEffects(Analyzer):
 
     spec = AnalyzerSpec(
         name="visual_effects",
-        version="1",
+        version="2",
         lane="gpu_worker_2",
         needs={Need.THUMBS, Need.LUMA},
         after=("cut_analysis",),
@@ -89,9 +89,10 @@ class VisualEffects(Analyzer):
             found += self._layout(clip, shot)
         found += _monochrome(cells, shots)
         if camera is not None and "zoom" in camera.tracks:
-            trusted = camera.tracks["inlier_share"] >= 0.5
-            zoom, at_s = np.where(trusted, camera.tracks["zoom"], np.nan), camera.tracks["camera_times_s"]
-            punches = rules.zoom_punches(zoom, at_s, self.punch_log_scale, self.punch_longest_s)
+            at_s = camera.tracks["camera_times_s"]
+            punches = rules.zoom_punches(
+                camera.tracks["zoom"], camera.tracks["inlier_share"], at_s, self.punch_log_scale, self.punch_longest_s
+            )
             found += [_segment("zoom_punch", s, at_s, clip.video_end_s) for s in punches]
         found = [
             s for s in found if s.label not in ("freeze", "blur", "look_change", "zoom_punch") or not _inside(s, blends)

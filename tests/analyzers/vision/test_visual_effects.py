@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from analyzers.contract import Analysis, Segment
+from analyzers.vision.effect_rules import zoom_punches
 from tests.media import run_analyzer, sample_clip, shared_clip, still, synthetic_clip, texture
 
 WIDTH, HEIGHT, FPS = 288, 512, 30
@@ -93,6 +94,23 @@ def test_zoom_punch(step: float, sign: int) -> None:
     punch = only([zoomed(A, s) for s in (scale if sign > 0 else scale / scale[-1])])
     assert (punch.label, punch.start_s) == ("zoom_punch", pytest.approx(1.0, abs=0.15))
     assert punch.data["log_scale"] == pytest.approx(sign * 0.33, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ([0.9, 0.9, 0.9, 0.9], [0.3]),
+        ([0.45, 0.9, 0.45, 0.9], [0.3]),  # which pairs are doubtful differs from processor to processor
+        ([0.2, 0.9, 0.9, 0.9], [0.225]),
+        ([0.45, 0.45, 0.45, 0.9], []),
+        ([np.nan] * 4, []),
+    ],
+)
+def test_a_zoom_punch_is_followed_over_doubtful_pairs(shares: list[float], expected: list[float]) -> None:
+    zoom, share = np.zeros(20), np.ones(20)
+    zoom[8:12], share[8:12] = 0.9, shares
+    found = zoom_punches(zoom, share, np.arange(20) / 12, least_log=0.12, longest_s=0.7)
+    assert [s.data["log_scale"] for s in found] == expected
 
 
 def test_a_slow_zoom_is_no_punch() -> None:
