@@ -28,6 +28,7 @@ from tiktok_assets.batch import CRASHES_ALLOWED
 from tiktok_assets.cluster import local
 from tiktok_assets.cluster.launcher import WORKER_TAG
 from tiktok_assets.cluster.recycling import STAGGER, staggered
+from tiktok_assets.cluster.storage import PLANNED
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -306,6 +307,38 @@ def test_connections_are_kept(cluster, clips):
     before = made()
     assert cluster.ended(cluster.launch(cluster.add(clips[1]))) == "SUCCESS"
     assert made() - before < 50
+
+
+def test_what_a_run_is_going_to_make_is_stored_at_once_as_one_by_one(cluster, clips):
+    """Our statement for all against Dagster's own for each."""
+    videos = [cluster.add(clip) for clip in clips[:3]]
+    run = cluster.launch(videos[0], "color_analysis", last=videos[-1])
+    assert cluster.ended(run) == "SUCCESS"
+    asked = "asset_key, partition, step_key, dagster_event_type FROM event_logs WHERE run_id = %s"
+    checks = "asset_key, check_name, partition, execution_status FROM asset_check_executions WHERE run_id = %s"
+    with cluster.instance() as instance:
+        planned = [e for kind in PLANNED for e in instance.all_logs(run, of_type=kind)]
+        planned.sort(key=lambda e: e.get_dagster_event().asset_key is None)
+        storage = instance.event_log_storage
+        kept = {}
+        for name in ("at once", "one by one"):
+            events = [e._replace(run_id=f"{run} {name}") for e in planned]
+            if name == "at once":
+                storage.store_event_batch(events)
+            else:
+                for event in events:
+                    storage.store_event(event)
+            with storage.index_connection() as connection:
+
+                def rows(query: str, name: str = name) -> list[tuple]:
+                    return sorted(map(str, connection.exec_driver_sql(f"SELECT {query}", (f"{run} {name}",))))
+
+                kept[name] = [rows(asked), rows(checks)]
+            (of_color,) = storage.get_asset_records([dg.AssetKey("color_analysis")])
+            assert of_color.asset_entry.last_run_id == f"{run} {name}"
+    assert len(kept["at once"][0]) == len(planned) >= 4 * len(videos)
+    assert kept["at once"][1]
+    assert kept["at once"] == kept["one by one"]
 
 
 def test_a_result_names_the_versions_of_its_own_inputs(cluster, clips):

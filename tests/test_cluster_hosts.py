@@ -134,7 +134,6 @@ class Host:
             )
 
     def stop(self) -> None:
-        subprocess.run(["ip", "netns", "pids", self.name], capture_output=True)
         pids = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True).stdout.split()
         for pid in pids:
             subprocess.run(["kill", "-9", pid], capture_output=True)
@@ -162,6 +161,7 @@ def cluster(tmp_path_factory, network):
         for host in hosts:
             host.stop()
         for listening in forwards:
+            listening.shutdown(socket.SHUT_RDWR)  # closing alone would not wake the thread that accepts
             listening.close()
         cluster.stop()
 

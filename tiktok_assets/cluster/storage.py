@@ -16,6 +16,7 @@ from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInsta
 from dagster._core.event_api import EventRecordsResult
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.base import AssetRecord
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
@@ -26,6 +27,11 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 IDLE_S = 1.0
 """A connection that was not used for so long is asked for a sign of life: Postgres may have restarted."""
+
+EVENTS_AT_ONCE = 500
+"""Events that Dagster may hand over together: what a run is going to make, what a step has made of many videos."""
+
+PLANNED = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
 
 
 @lru_cache
@@ -88,6 +94,7 @@ class _Events(_Pooled, PostgresEventLogStorage):
 
     def __init__(self, postgres_url: str) -> None:
         super().__init__(postgres_url)
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(EVENTS_AT_ONCE))
         self._schema: set[str] = set()
         """Tables, and columns of the table of assets, that were seen."""
         self._read: dict[AssetKey, dict[Hashable, Any]] | None = None
@@ -113,9 +120,27 @@ class _Events(_Pooled, PostgresEventLogStorage):
         self._forget(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        super().store_event_batch(events)
+        if {event.get_dagster_event().event_type for event in events} <= PLANNED:
+            self._store_planned(events)
+        else:
+            super().store_event_batch(events)
         for event in events:
             self._forget(event)
+
+    def _store_planned(self, events: Sequence[EventLogEntry]) -> None:
+        """Store what a run is going to make with one statement; Dagster takes two transactions for each asset and each
+        check of each video, 0.4 s for all assets of one."""
+        insert = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+        with self.index_transaction() as connection:
+            ids = connection.execute(insert).scalars().all()
+            stored = list(zip(events, ids, strict=True))
+            # Each asset has one row, which names the latest event; Dagster has put the events in the order of assets.
+            latest = {e.get_dagster_event().asset_key: (e, i) for e, i in stored if _is_of_asset(e)}
+            for event, event_id in latest.values():
+                self._store_asset_event(connection, event, event_id)
+        for event, event_id in stored:
+            if not _is_of_asset(event):
+                self.store_asset_check_event(event, event_id)
 
     def _forget(self, event: EventLogEntry) -> None:
         asset = event.dagster_event.asset_key if event.dagster_event else None
@@ -166,6 +191,10 @@ class _Events(_Pooled, PostgresEventLogStorage):
         if column_name not in self._schema and super().has_asset_key_col(column_name):
             self._schema.add(column_name)
         return column_name in self._schema
+
+
+def _is_of_asset(planned: EventLogEntry) -> bool:
+    return planned.get_dagster_event().event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 
 
 def assets_read_once(instance: DagsterInstance) -> AbstractContextManager[None]:
