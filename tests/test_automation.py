@@ -339,9 +339,11 @@ class TestRefresh:
 
 
 class TestCache:
-    def test_the_least_recently_opened_go_first_and_none_in_use(self, store, tmp_path):
+    @pytest.mark.parametrize("own_folder", [False, True], ids=["beside the videos", "in a folder of the machine"])
+    def test_the_least_recently_opened_go_first_and_none_in_use(self, store, tmp_path, own_folder):
         from tiktok_assets.cache import prune
 
+        store = Store(store.root, tmp_path / "cache") if own_folder else store
         file = write_video(tmp_path / "clip.mp4", still(texture(120, 80), 0.3))
         for i, key in enumerate("abc"):
             video = store.video(key)

@@ -1,7 +1,7 @@
 """Workers on two hosts that share nothing but Redis, Postgres and the store, which each has mounted elsewhere.
 
 Hosts are network namespaces with a mount namespace and a host name of their own, on a bridge; this machine is the
-third. Workers are started by the command of compose.yaml.
+third. Workers are started by the command of compose.yaml, and decode into a folder that only their host has.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from analyzers.clip import MANIFEST
 from tests.cluster import Cluster
 from tests.media import SAMPLE, texture, write_video
 from tests.media_server import MediaServer, Reply
@@ -102,11 +103,12 @@ class Host:
 
     def __post_init__(self) -> None:
         own = Path("/mnt") / self.name
-        home = own / "home"
+        home, forgotten = own / "home", own / "cache" / "forgotten"
         mounts = [
             "mount --make-rprivate /",
             "mount -t tmpfs tmpfs /mnt",
-            f"mkdir -p {own}/store {home}",
+            f"mkdir -p {own}/store {home} {forgotten}",
+            f"touch -d yesterday {forgotten}/{MANIFEST}",
             f"mount --bind {shlex.quote(str(self.cluster.store.root))} {own}/store",
             f"cp {shlex.quote(self.cluster.environment['DAGSTER_HOME'])}/dagster.yaml {home}",
             f"mount -t tmpfs tmpfs {shlex.quote(str(self.folder))}",
@@ -118,6 +120,8 @@ class Host:
             "DAGSTER_HOME": str(home),
             "TIKTOK_ASSETS_DATA": str(own / "store"),
             "TIKTOK_ASSETS_WEIGHTS": str(own / "store" / "weights"),
+            "TIKTOK_ASSETS_CACHE": str(own / "cache"),
+            "TIKTOK_ASSETS_CACHE_BYTES": "1",
             **{
                 name: self.cluster.environment[name].replace("127.0.0.1", HERE)
                 for name in ("TIKTOK_ASSETS_REDIS_URL", "TIKTOK_ASSETS_POSTGRES_URL")
@@ -133,6 +137,11 @@ class Host:
                 start_new_session=True,
             )
 
+    def decoded(self) -> set[str]:
+        """Folders of the videos whose arrays lie in this host's own cache."""
+        cache = Path(f"/proc/{self.process.pid}/root/mnt/{self.name}/cache")
+        return {manifest.parent.name for manifest in cache.glob(f"*/{MANIFEST}")}
+
     def stop(self) -> None:
         pids = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True).stdout.split()
         for pid in pids:
@@ -142,28 +151,34 @@ class Host:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, network):
-    folder = tmp_path_factory.mktemp("hosts")
-    cluster = Cluster(folder, workers=1, TIKTOK_ASSETS_ALLOW_PRIVATE_ADDRESSES="true")
+    cluster = Cluster(tmp_path_factory.mktemp("hosts"), workers=1, TIKTOK_ASSETS_ALLOW_PRIVATE_ADDRESSES="true")
+    try:
+        cluster.selector()
+        cluster.control("stop", "worker:*")
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def hosts(cluster):
     ports = (int(cluster.environment[f"{name}_PORT"]) for name in ("REDIS", "POSTGRES"))
     hosts: list[Host] = []
     forwards = []
     try:
-        cluster.selector()
-        cluster.control("stop", "worker:*")
         cluster.store.root.mkdir(exist_ok=True)
         forwards = [forward(port) for port in ports]
-        hosts += [Host(name, cluster, folder) for name in HOSTS]
+        hosts += [Host(name, cluster, cluster.store.root.parent) for name in HOSTS]
         for name in HOSTS:
             log = cluster.state / f"{name}.log"
             cluster.wait(lambda log=log: "ready." in log.read_text(), 90)
-        yield cluster
+        yield hosts
     finally:
         for host in hosts:
             host.stop()
         for listening in forwards:
             listening.shutdown(socket.SHUT_RDWR)  # closing alone would not wake the thread that accepts
             listening.close()
-        cluster.stop()
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +192,7 @@ def host_of(cluster: Cluster, run: str) -> str:
         return instance.get_run_by_id(run).tags[WORKER_TAG].partition("@")[2]
 
 
-def test_two_hosts_share_the_work_and_nothing_but_the_store(cluster, site, tmp_path):
+def test_two_hosts_share_the_work_and_nothing_but_the_store(cluster, hosts, site, tmp_path):
     videos = []
     for number in range(4):
         clip = write_video(tmp_path / f"{number}.mp4", [texture(320, 180, seed=500 + number)] * 60)
@@ -187,9 +202,13 @@ def test_two_hosts_share_the_work_and_nothing_but_the_store(cluster, site, tmp_p
         assert cluster.ended(run, 200) == "SUCCESS"
     assert {host_of(cluster, run) for run in runs} == set(HOSTS)
     assert all(video.report_page.exists() for video in videos)
+    assert not any(video.media.exists() for video in videos), "decoded arrays stay off the shared storage"
+    decoded = [host.decoded() for host in hosts]
+    assert not set.intersection(*decoded)
+    assert set.union(*decoded) == {video.path.name for video in videos}, "and what nobody used for long was deleted"
 
 
-def test_a_host_that_is_cut_off_loses_no_video(cluster, site):
+def test_a_host_that_is_cut_off_loses_no_video(cluster, hosts, site):
     video = cluster.add(site.add("/sample.mp4", Reply(SAMPLE.read_bytes())))
     run = cluster.launch(video)
     cluster.wait(lambda: "cut_analysis" in video.stored(), 120)

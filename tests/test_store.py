@@ -170,6 +170,21 @@ def test_decoded_arrays_are_made_again_when_they_are_gone_or_the_file_has_change
     assert video.clip().manifest["video"]["pictures"] == 30
 
 
+def test_decoded_arrays_lie_in_a_folder_of_the_machine_where_it_has_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIKTOK_ASSETS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TIKTOK_ASSETS_CACHE", str(tmp_path / "cache"))
+    video = Store.from_environment().video("v")
+    video.path.mkdir(parents=True)
+    (video.path / "video.mp4").write_bytes(synthetic_clip(still(texture(120, 80), 0.5)).file.read_bytes())
+    assert len(video.clip().luma) == 15
+    assert [path.name for path in video.path.iterdir()] == ["video.mp4"]
+    assert video.media == tmp_path / "cache" / "v"
+    monkeypatch.setenv("TIKTOK_ASSETS_CACHE", str(tmp_path / "cache of another machine"))
+    elsewhere = Store.from_environment().video("v")
+    assert len(elsewhere.clip().luma) == 15
+    assert elsewhere.media != video.media
+
+
 def test_a_key_that_is_a_url_is_its_own_source(tmp_path):
     store = Store(tmp_path)
     assert store.video("https://example.org/v.mp4").source == "https://example.org/v.mp4"

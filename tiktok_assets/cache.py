@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from analyzers.clip import MANIFEST
@@ -34,15 +35,16 @@ def prune(store: Store, budget: int | None = None, in_use_s: float = IN_USE_S) -
     """
     budget = budget_bytes() if budget is None else budget
     found = []
-    for manifest in store.videos.glob(f"*/media/{MANIFEST}"):
-        files = [f.stat() for f in manifest.parent.iterdir()]
-        found.append((manifest.stat().st_mtime, sum(f.st_size for f in files), manifest.parent))
+    for manifest in store.decoded():
+        with suppress(FileNotFoundError):  # another process is deleting it
+            size = sum(f.stat().st_size for f in manifest.parent.iterdir())
+            found.append((manifest.stat().st_mtime, size, manifest.parent))
     total = sum(size for _, size, _ in found)
     deleted = freed = 0
     for opened, size, folder in sorted(found):
         if total - freed <= budget or time.time() - opened < in_use_s:
             break
-        (folder / MANIFEST).unlink()  # first, so that a half-deleted folder is never taken for a whole one
+        (folder / MANIFEST).unlink(missing_ok=True)  # first: a half-deleted folder is never taken for a whole one
         shutil.rmtree(folder, ignore_errors=True)
         deleted, freed = deleted + 1, freed + size
     return Freed(deleted, freed)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from analyzers.process import ENVIRONMENT
 from tiktok_assets.instance import local_instance
 from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.project import PROJECT
-from tiktok_assets.store import Store
+from tiktok_assets.store import Store, free_bytes
 
 Verdict = Literal["ok", "note", "wrong"]
 MARKS = {"ok": "[green]✓[/green]", "note": "[yellow]·[/yellow]", "wrong": "[red]✗[/red]"}
@@ -44,9 +45,9 @@ def findings() -> Iterator[tuple[Verdict, str]]:
     yield from _devices()
     yield from _weights()
     store = Store.from_environment()
-    free = store.free_bytes()
-    verdict: Verdict = "ok" if free > LOW_DISK_BYTES else "wrong"
-    yield verdict, f"data in {store.root}: {free / 2**30:.0f} GB free" + ("" if verdict == "ok" else ", too little")
+    yield _room(store.root, "data in")
+    if store.cache:
+        yield _room(store.cache, "decoded arrays in")
     if not os.access(store.root if store.root.exists() else store.root.parent, os.W_OK):
         yield "wrong", f"{store.root} is not writable: set TIKTOK_ASSETS_DATA to a folder that is"
     with local_instance() as instance:
@@ -54,6 +55,12 @@ def findings() -> Iterator[tuple[Verdict, str]]:
         yield "ok", f"Dagster instance in {os.environ['DAGSTER_HOME']}: {_count(count, 'video')}"
     threads = {name: os.environ[name] for name in ENVIRONMENT if name.endswith("NUM_THREADS")}
     yield "ok", "threads per step process: " + ", ".join(f"{k}={v}" for k, v in threads.items())
+
+
+def _room(folder: Path, what: str) -> tuple[Verdict, str]:
+    free = free_bytes(folder)
+    verdict: Verdict = "ok" if free > LOW_DISK_BYTES else "wrong"
+    return verdict, f"{what} {folder}: {free / 2**30:.0f} GB free" + ("" if verdict == "ok" else ", too little")
 
 
 def _packages() -> Iterator[tuple[Verdict, str]]:

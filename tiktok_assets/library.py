@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from analyzers.contract import SUCCESS
 from tiktok_assets.library_tables import COLUMNS, Row, layout, rows_of, schema
-from tiktok_assets.store import Store, VideoFolder, write_json, written_atomically
+from tiktok_assets.store import Store, write_json, written_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,7 +207,7 @@ def _listed(folder: Path) -> list[str]:
 def _compare(store: Store, index: Mapping[str, str]) -> Changes:
     present = {}
     for name in _listed(store.videos):
-        stored = VideoFolder(name, store.videos / name).stored().get("report")
+        stored = store.video_in(name, name).stored().get("report")
         if stored and stored.succeeded:
             present[name] = stored.digest
     added = {n: d for n, d in present.items() if n not in index}

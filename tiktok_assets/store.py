@@ -3,7 +3,7 @@
     <root>/videos/<folder of a video>/
         source.json             where it came from
         video.mp4  info.json  thumbnail.jpg
-        media/                  decoded arrays, a cache (analyzers.decode)
+        media/                  decoded arrays, a cache (analyzers.decode); elsewhere if a machine has a folder for it
         outcomes/<asset>@<version>@<inputs>@<digest>@<status>.json    how each asset ended
         outcomes/<asset>@<digest>.npz    per-frame tracks of an analysis
         report.json  report.html  contact_sheet.jpg
@@ -12,7 +12,7 @@ The name of an outcome tells all that staleness needs: which code made it (versi
 digest of theirs), and what came out (digest of the result, without the time it took).
 
 The root is `$TIKTOK_ASSETS_DATA`, else `data/` beside the package. A mounted network folder works: the store needs
-only rename within one folder.
+only rename within one folder. Decoded arrays need not cross the network: with `$TIKTOK_ASSETS_CACHE` they lie there.
 """
 
 from __future__ import annotations
@@ -81,6 +81,14 @@ def write_json(path: Path, value: Any) -> None:
         json.dump(value, file, ensure_ascii=False, indent=1, allow_nan=False)
 
 
+def free_bytes(folder: Path) -> int:
+    """Free space where a folder lies, or will lie."""
+    import shutil
+
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    return shutil.disk_usage(existing).free
+
+
 def digest_of(value: Any) -> str:
     """Eight hex digits that stand for a JSON value."""
     text = json.dumps(value, sort_keys=True, default=str)
@@ -126,6 +134,8 @@ class VideoFolder:
 
     key: str
     path: Path
+    media: Path
+    """Folder of the decoded arrays."""
 
     @property
     def source(self) -> str | None:
@@ -156,11 +166,6 @@ class VideoFolder:
     def thumbnail(self) -> Path | None:
         path = self.path / "thumbnail.jpg"
         return path if path.is_file() else None
-
-    @property
-    def media(self) -> Path:
-        """Folder of the decoded arrays."""
-        return self.path / "media"
 
     @property
     def report_json(self) -> Path:
@@ -291,12 +296,18 @@ class Store:
     """All videos under one root."""
 
     root: Path
+    cache: Path | None = None
+    """This machine's own folder of decoded arrays; without one they lie beside each video."""
 
     @classmethod
     def from_environment(cls) -> Store:
-        """The store at `$TIKTOK_ASSETS_DATA`, else `data/` beside the package."""
+        """The store at `$TIKTOK_ASSETS_DATA`, else `data/` beside the package; its cache at `$TIKTOK_ASSETS_CACHE`."""
         default = Path(__file__).resolve().parent.parent / "data"
-        return cls(Path(os.environ.get("TIKTOK_ASSETS_DATA") or default).expanduser().resolve())
+        cache = os.environ.get("TIKTOK_ASSETS_CACHE")
+        return cls(
+            Path(os.environ.get("TIKTOK_ASSETS_DATA") or default).expanduser().resolve(),
+            Path(cache).expanduser().resolve() if cache else None,
+        )
 
     @cached_property
     def videos(self) -> Path:
@@ -304,16 +315,20 @@ class Store:
 
     def video(self, key: str) -> VideoFolder:
         """The folder of a video, whether or not anything is there yet."""
-        return VideoFolder(key, self.videos / folder_name(key))
+        return self.video_in(key, folder_name(key))
+
+    def video_in(self, key: str, folder: str) -> VideoFolder:
+        """As `video`, by the name of its folder, which `folder_name` gives."""
+        path = self.videos / folder
+        return VideoFolder(key, path, self.cache / folder if self.cache else path / "media")
+
+    def decoded(self) -> Iterator[Path]:
+        """Manifests of the arrays that are there."""
+        if self.cache:
+            return self.cache.glob(f"*/{MANIFEST}")
+        return self.videos.glob(f"*/media/{MANIFEST}")
 
     def registered(self) -> list[str]:
         """Keys of all videos that were ever registered, in the order of their folders' names."""
         sources = sorted(self.videos.glob("*/source.json")) if self.videos.is_dir() else []
         return [str(json.loads(source.read_text("utf-8"))["key"]) for source in sources]
-
-    def free_bytes(self) -> int:
-        """Free space where the store lies."""
-        import shutil
-
-        existing = next(p for p in (self.root, *self.root.parents) if p.exists())
-        return shutil.disk_usage(existing).free

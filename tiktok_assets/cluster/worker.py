@@ -11,6 +11,7 @@ of it. The child is replaced after `$TIKTOK_ASSETS_RUNS_PER_WORKER` runs, or whe
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -27,11 +28,15 @@ from dagster._serdes import unpack_value
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 
 import tiktok_assets.preloaded  # noqa: F401 - what all runs import; forked with the child
+from tiktok_assets.cache import prune
 from tiktok_assets.cluster.launcher import WORKER_TAG, WarmWorkerLauncher
 from tiktok_assets.cluster.recycling import RUNS_PER_WORKER, WORKER_MEMORY_MB, staggered
 from tiktok_assets.cluster.storage import assets_read_once
 from tiktok_assets.faster_start import partitions_read_once
 from tiktok_assets.instance import local_instance
+from tiktok_assets.store import Store
+
+PRUNE_EVERY_S = 600.0
 
 
 def _app() -> Celery:
@@ -68,6 +73,7 @@ def execute_run(self: Any, execute_job_args_packed: Any) -> None:
     with _cancelled_by_sigterm(), partitions_read_once(instance), assets_read_once(instance):
         _execute_run_command_body(run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
     _give_back_gpu_memory()
+    _prune_own_cache(int(time.time() / PRUNE_EVERY_S))
 
 
 @contextmanager
@@ -88,6 +94,15 @@ def _give_back_gpu_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+
+
+@lru_cache(maxsize=1)
+def _prune_own_cache(_when: int) -> None:
+    """Keep this machine's own cache within its budget, once each `PRUNE_EVERY_S`. The schedule `prune_cache` runs on
+    one worker, and reaches what that one can see."""
+    store = Store.from_environment()
+    if store.cache is not None:
+        prune(store)
 
 
 @signals.celeryd_init.connect
