@@ -18,6 +18,7 @@ import pytest
 import yaml
 from dagster._core.launcher import LaunchRunContext
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from dagster_postgres.event_log import PostgresEventLogStorage
 
 from analyzers.catalogue import CATALOGUE
 from tests.cluster import Cluster
@@ -28,7 +29,6 @@ from tiktok_assets.batch import CRASHES_ALLOWED
 from tiktok_assets.cluster import local
 from tiktok_assets.cluster.launcher import WORKER_TAG
 from tiktok_assets.cluster.recycling import STAGGER, staggered
-from tiktok_assets.cluster.storage import PLANNED
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -309,36 +309,43 @@ def test_connections_are_kept(cluster, clips):
     assert made() - before < 50
 
 
-def test_what_a_run_is_going_to_make_is_stored_at_once_as_one_by_one(cluster, clips):
-    """Our statement for all against Dagster's own for each."""
+def test_events_are_stored_as_dagster_stores_them(cluster, clips):
+    """One statement for all events of a run, or one for each, against Dagster's own."""
     videos = [cluster.add(clip) for clip in clips[:3]]
     run = cluster.launch(videos[0], "color_analysis", last=videos[-1])
     assert cluster.ended(run) == "SUCCESS"
-    asked = "asset_key, partition, step_key, dagster_event_type FROM event_logs WHERE run_id = %s"
-    checks = "asset_key, check_name, partition, execution_status FROM asset_check_executions WHERE run_id = %s"
+    tables = {
+        "event_logs": "dagster_event_type, asset_key, partition, step_key, event",
+        "asset_check_executions": "asset_key, check_name, partition, execution_status, evaluation_event",
+        "asset_event_tags t JOIN event_logs e ON e.id = t.event_id": "t.asset_key, key, value, partition",
+    }
     with cluster.instance() as instance:
-        planned = [e for kind in PLANNED for e in instance.all_logs(run, of_type=kind)]
-        planned.sort(key=lambda e: e.get_dagster_event().asset_key is None)
         storage = instance.event_log_storage
-        kept = {}
-        for name in ("at once", "one by one"):
-            events = [e._replace(run_id=f"{run} {name}") for e in planned]
-            if name == "at once":
-                storage.store_event_batch(events)
-            else:
-                for event in events:
-                    storage.store_event(event)
+        events = instance.all_logs(run)
+
+        def kept(run_id: str) -> list[list[str]]:
             with storage.index_connection() as connection:
+                found = [
+                    connection.exec_driver_sql(f"SELECT {columns} FROM {table} WHERE run_id = %s", (run_id,)).all()
+                    for table, columns in tables.items()
+                ]
+            return [sorted(repr(tuple(row)).replace(run_id, "") for row in rows) for rows in found]
 
-                def rows(query: str, name: str = name) -> list[tuple]:
-                    return sorted(map(str, connection.exec_driver_sql(f"SELECT {query}", (f"{run} {name}",))))
-
-                kept[name] = [rows(asked), rows(checks)]
-            (of_color,) = storage.get_asset_records([dg.AssetKey("color_analysis")])
-            assert of_color.asset_entry.last_run_id == f"{run} {name}"
-    assert len(kept["at once"][0]) == len(planned) >= 4 * len(videos)
-    assert kept["at once"][1]
-    assert kept["at once"] == kept["one by one"]
+        ways = {
+            "at once": storage.store_event_batch,
+            "one by one": lambda events: [storage.store_event(event) for event in events],
+            "Dagster": lambda events: [PostgresEventLogStorage.store_event(storage, event) for event in events],
+        }
+        stored = {}
+        for name, store in ways.items():
+            store([event._replace(run_id=f"{run} {name}") for event in events])
+            stored[name] = kept(f"{run} {name}")
+            (color,) = storage.get_asset_records([dg.AssetKey("color_analysis")])
+            assert color.asset_entry.last_run_id == f"{run} {name}"
+            assert color.asset_entry.last_materialization.run_id == f"{run} {name}"
+    assert all(stored["Dagster"])
+    assert len(stored["Dagster"][0]) == len(events)
+    assert stored["at once"] == stored["one by one"] == stored["Dagster"]
 
 
 def test_a_result_names_the_versions_of_its_own_inputs(cluster, clips):

@@ -14,6 +14,7 @@ from typing import Any
 
 from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogEntry, StringSource
 from dagster._core.event_api import EventRecordsResult
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.base import AssetRecord
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
@@ -31,7 +32,7 @@ IDLE_S = 1.0
 EVENTS_AT_ONCE = 500
 """Events that Dagster may hand over together: what a run is going to make, what a step has made of many videos."""
 
-PLANNED = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
+INSERT_EVENT = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id)
 
 
 @lru_cache
@@ -116,31 +117,31 @@ class _Events(_Pooled, PostgresEventLogStorage):
         return known[what]
 
     def store_event(self, event: EventLogEntry) -> None:
-        super().store_event(event)
-        self._forget(event)
+        self.store_event_batch([event])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        if {event.get_dagster_event().event_type for event in events} <= PLANNED:
-            self._store_planned(events)
-        else:
-            super().store_event_batch(events)
-        for event in events:
-            self._forget(event)
+        """Store events with one statement, and what Dagster stores besides of an asset or a check.
 
-    def _store_planned(self, events: Sequence[EventLogEntry]) -> None:
-        """Store what a run is going to make with one statement; Dagster takes two transactions for each asset and each
-        check of each video, 0.4 s for all assets of one."""
-        insert = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
-        with self.index_transaction() as connection:
-            ids = connection.execute(insert).scalars().all()
-            stored = list(zip(events, ids, strict=True))
-            # Each asset has one row, which names the latest event; Dagster has put the events in the order of assets.
-            latest = {e.get_dagster_event().asset_key: (e, i) for e, i in stored if _is_of_asset(e)}
-            for event, event_id in latest.values():
-                self._store_asset_event(connection, event, event_id)
-        for event, event_id in stored:
-            if not _is_of_asset(event):
-                self.store_asset_check_event(event, event_id)
+        Dagster's own takes a statement for each, makes it anew each time, and tells Postgres' listeners, of whom there
+        are none: 0.6 s of a run of one video, and 0.4 s before it, for all that the run is going to make.
+        """
+        of_assets = [e for e in events if _kind(e) in ASSET_EVENTS and e.get_dagster_event().asset_key]
+        with self.index_transaction() if of_assets else self.index_connection() as connection:
+            rows = [self._event_to_row(event) for event in events]
+            if len(rows) == 1:
+                ids = [connection.execute(INSERT_EVENT, rows[0]).scalar_one()]
+            else:
+                ids = list(connection.execute(INSERT_EVENT.values(rows)).scalars())
+            id_of = dict(zip(map(id, events), ids, strict=True))
+            if of_assets:
+                self._store_asset_event_tags(connection, of_assets, [id_of[id(event)] for event in of_assets])
+            # Each asset has one row, which names the latest event; Dagster puts what is planned in the order of assets.
+            for event in {e.get_dagster_event().asset_key: e for e in of_assets}.values():
+                self._store_asset_event(connection, event, id_of[id(event)])
+        for event in events:
+            if _kind(event) in ASSET_CHECK_EVENTS:
+                self.store_asset_check_event(event, id_of[id(event)])
+            self._forget(event)
 
     def _forget(self, event: EventLogEntry) -> None:
         asset = event.dagster_event.asset_key if event.dagster_event else None
@@ -193,8 +194,8 @@ class _Events(_Pooled, PostgresEventLogStorage):
         return column_name in self._schema
 
 
-def _is_of_asset(planned: EventLogEntry) -> bool:
-    return planned.get_dagster_event().event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+def _kind(event: EventLogEntry) -> DagsterEventType | None:
+    return event.dagster_event_type if event.is_dagster_event else None
 
 
 def assets_read_once(instance: DagsterInstance) -> AbstractContextManager[None]:
