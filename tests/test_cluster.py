@@ -9,6 +9,8 @@ import os
 import re
 import shlex
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,13 +24,16 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 
 from analyzers.catalogue import CATALOGUE
 from tests.cluster import Cluster
-from tests.media import SAMPLE, texture, write_video
+from tests.dagster_server import free_port
+from tests.media import REPOSITORY, SAMPLE, texture, write_video
 from tests.test_backfills import TERMINATE
 from tiktok_assets.automation import PRIORITY
 from tiktok_assets.batch import CRASHES_ALLOWED
 from tiktok_assets.cluster import local
 from tiktok_assets.cluster.launcher import WORKER_TAG
 from tiktok_assets.cluster.recycling import STAGGER, staggered
+from tiktok_assets.download import source_key
+from tiktok_assets.project import CLUSTER_HOME
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -107,7 +112,7 @@ def without_places(command: str) -> list[str]:
 def test_containers_run_the_commands_that_are_tested_here():
     programs = configparser.RawConfigParser()
     programs.read(local.CONFIG)
-    services = yaml.safe_load((local.HOME / "compose.yaml").read_text("utf-8"))["services"]
+    services = yaml.safe_load((CLUSTER_HOME / "compose.yaml").read_text("utf-8"))["services"]
     commands = {name: without_places(s["command"]) for name, s in services.items() if "command" in s}
     here = {p.partition(":")[2]: without_places(programs[p]["command"]) for p in programs if p.startswith("program:")}
     assert set(services) - set(commands) == {"postgres"}, "its image has a command of its own"
@@ -129,6 +134,36 @@ def test_a_run_goes_to_a_worker_and_ends_with_a_report(cluster):
     assert report["metadata"]["successful_analyzers"] >= 24
     with cluster.instance() as instance:
         assert "@" in instance.get_run_by_id(run).tags[WORKER_TAG]
+
+
+def command(cluster: Cluster, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`tiktok-assets` as somebody types it who has said `make cluster`: only the home is named."""
+    told = {name: value for name, value in cluster.environment.items() if not name.endswith("_URL")}
+    return subprocess.run(
+        [sys.executable, "-m", "tiktok_assets.cli", *arguments],
+        env=told | {"DAGSTER_HOME": "dagster_home/cluster"} | environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+def test_the_command_finds_the_cluster_by_its_home(cluster, clips):
+    analyzed = command(cluster, "analyze", str(clips[0]), "--only", "color_analysis")
+    assert analyzed.returncode == 0, analyzed.stderr
+    video = cluster.store.video(source_key(str(clips[0])))
+    with cluster.instance() as instance:
+        assert instance.has_dynamic_partition("videos", video.key)
+    refreshed = command(cluster, "refresh", "--analyzer", "color_analysis")
+    assert "everything is up to date" in refreshed.stderr, refreshed.stderr
+
+
+def test_a_command_without_the_cluster_is_one_line(cluster):
+    nobody = command(cluster, "refresh", TIKTOK_ASSETS_POSTGRES_PORT=str(free_port()))
+    assert nobody.returncode == 1
+    (line,) = nobody.stderr.strip().splitlines()
+    assert "Connection refused. Is the cluster up (make cluster-status)?" in line
 
 
 def test_models_are_loaded_once_per_worker_and_not_per_run(cluster, clips):

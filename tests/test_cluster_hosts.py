@@ -25,7 +25,7 @@ from tests.media import SAMPLE, texture, write_video
 from tests.media_server import MediaServer, Reply
 from tests.test_cluster import attempts, made_after_all
 from tiktok_assets.cluster.launcher import WORKER_TAG
-from tiktok_assets.cluster.local import HOME
+from tiktok_assets.project import CLUSTER_HOME
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -114,7 +114,7 @@ class Host:
             f"mount -t tmpfs tmpfs {shlex.quote(str(self.folder))}",
             f"hostname {self.name}",
         ]
-        worker = yaml.safe_load((HOME / "compose.yaml").read_text("utf-8"))["services"]["worker-gpu"]["command"]
+        worker = yaml.safe_load((CLUSTER_HOME / "compose.yaml").read_text("utf-8"))["services"]["worker-gpu"]["command"]
         environment = self.cluster.environment | {
             "PATH": f"{self.cluster.environment['BIN']}:{os.environ['PATH']}",
             "DAGSTER_HOME": str(home),

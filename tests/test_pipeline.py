@@ -256,6 +256,26 @@ def test_five_real_clips_one_of_them_broken(project):
         assert bool(bad) == (source.name == "broken.mp4"), bad
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [(None, "there is no such folder"), ("foo: [", "while parsing"), ("foo: 1", 'unexpected config entry "foo"')],
+    ids=["no folder", "no YAML", "unknown setting"],
+)
+def test_a_dagster_home_that_cannot_be_used_is_one_line(project, tmp_path, settings, said):
+    home = tmp_path / "home"
+    if settings:
+        home.mkdir()
+        (home / "dagster.yaml").write_text(settings)
+    for command in (["refresh"], ["analyze", str(SAMPLE)]):
+        process = project.start(*command, DAGSTER_HOME=str(home))
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (1, "")
+        (line,) = err.strip().splitlines()
+        assert line.startswith("Error: ")
+        assert said in line
+        assert str(home) in line
+
+
 def test_a_new_instance_learns_of_the_videos_of_the_store_and_makes_nothing_anew(project):
     assert project.run("analyze", str(SAMPLE), "--only", "color_analysis")[0] == 0
     video = project.store.video(source_key(str(SAMPLE)))

@@ -14,7 +14,7 @@ from rich.console import Console
 from analyzers import weights
 from analyzers.common.devices import gpus, lane_devices, memory_shares
 from analyzers.process import ENVIRONMENT
-from tiktok_assets.instance import local_instance
+from tiktok_assets.instance import NoInstance, local_instance
 from tiktok_assets.partitions import VIDEOS
 from tiktok_assets.project import PROJECT
 from tiktok_assets.store import Store, free_bytes
@@ -50,9 +50,12 @@ def findings() -> Iterator[tuple[Verdict, str]]:
         yield _room(store.cache, "decoded arrays in")
     if not os.access(store.root if store.root.exists() else store.root.parent, os.W_OK):
         yield "wrong", f"{store.root} is not writable: set TIKTOK_ASSETS_DATA to a folder that is"
-    with local_instance() as instance:
-        count = len(instance.get_dynamic_partitions(VIDEOS))
+    try:
+        with local_instance() as instance:
+            count = len(instance.get_dynamic_partitions(VIDEOS))
         yield "ok", f"Dagster instance in {os.environ['DAGSTER_HOME']}: {_count(count, 'video')}"
+    except NoInstance as error:
+        yield "wrong", error.message
     threads = {name: os.environ[name] for name in ENVIRONMENT if name.endswith("NUM_THREADS")}
     yield "ok", "threads per step process: " + ", ".join(f"{k}={v}" for k, v in threads.items())
 

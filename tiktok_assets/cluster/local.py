@@ -18,13 +18,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
-from tiktok_assets.project import PROJECT
+from tiktok_assets.project import CLUSTER_HOME, DATABASE, PROJECT, cluster_addresses, cluster_ports
 
-HOME = PROJECT / "dagster_home" / "cluster"
-CONFIG = HOME / "supervisord.conf"
+CONFIG = CLUSTER_HOME / "supervisord.conf"
 BIN = Path(sys.executable).parent
-DATABASE = "dagster"
-PORTS = {"REDIS_PORT": "6389", "POSTGRES_PORT": "5439", "WEBSERVER_PORT": "3000"}
 SOCKET_PATH_LIMIT = 107
 
 Command = Literal["start", "stop", "status"]
@@ -43,8 +40,7 @@ def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
     Raises:
         NotPossible: Redis or Postgres is not installed.
     """
-    state = Path(given.get("TIKTOK_ASSETS_CLUSTER_STATE") or HOME / "state").resolve()
-    ports = {name: given.get(f"TIKTOK_ASSETS_{name}", default) for name, default in PORTS.items()}
+    state = Path(given.get("TIKTOK_ASSETS_CLUSTER_STATE") or CLUSTER_HOME / "state").resolve()
     as_root = os.geteuid() == 0
     user = "postgres" if as_root else _user_name()
     programs = {"REDIS_SERVER": _program("redis-server", "redis-server"), "POSTGRES": _postgres_program("postgres")}
@@ -52,12 +48,11 @@ def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
         "PROJECT": str(PROJECT),
         "BIN": str(BIN),
         "CLUSTER_STATE": str(state),
-        "DAGSTER_HOME": given.get("TIKTOK_ASSETS_CLUSTER_HOME", str(HOME)),
+        "DAGSTER_HOME": given.get("TIKTOK_ASSETS_CLUSTER_HOME", str(CLUSTER_HOME)),
         "POSTGRES_USER": user,
         "TIKTOK_ASSETS_WORKERS": given.get("TIKTOK_ASSETS_WORKERS", "2"),
-        "TIKTOK_ASSETS_REDIS_URL": f"redis://127.0.0.1:{ports['REDIS_PORT']}/0",
-        "TIKTOK_ASSETS_POSTGRES_URL": f"postgresql+psycopg2://{DATABASE}@127.0.0.1:{ports['POSTGRES_PORT']}/{DATABASE}",
-        **ports,
+        **cluster_addresses(given),
+        **cluster_ports(given),
         **programs,
     }
 

@@ -33,14 +33,18 @@ from tiktok_assets.cluster.launcher import WORKER_TAG, WarmWorkerLauncher
 from tiktok_assets.cluster.recycling import RUNS_PER_WORKER, WORKER_MEMORY_MB, staggered
 from tiktok_assets.cluster.storage import assets_read_once
 from tiktok_assets.faster_start import partitions_read_once
-from tiktok_assets.instance import local_instance
+from tiktok_assets.instance import NoInstance, local_instance
 from tiktok_assets.store import Store
 
 PRUNE_EVERY_S = 600.0
 
 
 def _app() -> Celery:
-    with local_instance() as instance:
+    try:
+        instance = local_instance()
+    except NoInstance as error:
+        sys.exit(error.message)
+    with instance:
         launcher = instance.run_launcher
         if not isinstance(launcher, WarmWorkerLauncher):
             sys.exit(
