@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -409,6 +410,39 @@ def test_a_worker_is_replaced_when_it_has_reached_its_limit(tmp_path, clips, lim
             assert cluster.ended(cluster.launch(cluster.add(clip), "color_analysis")) == "SUCCESS"
             children |= {c.pid for c in cluster.program("worker:worker-0").children()}
         assert len(children) >= 2
+    finally:
+        cluster.stop()
+
+
+def make(cluster: Cluster, command: str) -> tuple[int, str]:
+    """`make cluster`, `-stop` or `-status`: exit code and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tiktok_assets.cluster.local", command],
+        env=cluster.environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_it_is_started_once_and_stopped_when_it_says_so(tmp_path):
+    cluster = Cluster(tmp_path, workers=1)
+    try:
+        cluster.selector()
+        code, said = make(cluster, "start")
+        assert (code, "is up already" in said) == (1, True), said
+        processes = psutil.Process(cluster.process.pid).children(recursive=True)
+        code, said = make(cluster, "stop")
+        assert (code, said.splitlines()[-1]) == (0, "Stopped.")
+        assert not any(p.is_running() and p.status() != "zombie" for p in processes)
+        assert make(cluster, "stop") == (0, "The cluster is not up: make cluster\n")
+        assert make(cluster, "status") == (1, "The cluster is not up: make cluster\n")
+        with socket.create_server(("127.0.0.1", int(cluster.environment["REDIS_PORT"]))):
+            code, said = make(cluster, "start")
+        assert (code, said.count("\n")) == (1, 1)
+        assert "cannot be used (Address already in use): set TIKTOK_ASSETS_REDIS_PORT to another" in said
     finally:
         cluster.stop()
 

@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
-from tiktok_assets.project import CLUSTER_HOME, DATABASE, PROJECT, cluster_addresses, cluster_ports
+import psutil
+
+from tiktok_assets.project import CLUSTER_HOME, DATABASE, PORTS, PROJECT, cluster_addresses, cluster_ports
 
 CONFIG = CLUSTER_HOME / "supervisord.conf"
 BIN = Path(sys.executable).parent
 SOCKET_PATH_LIMIT = 107
+NOT_UP = "The cluster is not up: make cluster"
 
 Command = Literal["start", "stop", "status"]
 
@@ -120,8 +125,31 @@ def _run(command: list[str], **how: Any) -> None:
             raise NotPossible(f"{Path(command[0]).name} failed: {last}")
 
 
+def supervisor(env: Mapping[str, str]) -> psutil.Process | None:
+    """The running cluster's supervisor; None while there is none."""
+    try:
+        process = psutil.Process(int((Path(env["CLUSTER_STATE"]) / "supervisord.pid").read_text()))
+        return process if any("supervisord" in word for word in process.cmdline()) else None
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        return None
+
+
 def start(env: Mapping[str, str]) -> NoReturn:
-    """Become the supervisor of everything."""
+    """Become the supervisor of everything.
+
+    Raises:
+        NotPossible: as `prepare`; or it is up already, or one of its ports is taken.
+    """
+    if running := supervisor(env):
+        raise NotPossible(f"The cluster is up already (process {running.pid}): make cluster-status, make cluster-stop")
+    for name in PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", int(env[name])))
+            except OSError as error:
+                advice = f"set TIKTOK_ASSETS_{name} to another"
+                raise NotPossible(f"port {env[name]} cannot be used ({error.strerror}): {advice}") from error
     prepare(env)
     print(
         f"Dagster: http://127.0.0.1:{env['WEBSERVER_PORT']}    {env['TIKTOK_ASSETS_WORKERS']} worker(s)\n"
@@ -137,6 +165,28 @@ def control(env: Mapping[str, str], *what: str) -> int:
     return subprocess.call([str(BIN / "supervisorctl"), "-c", str(CONFIG), *what], env=os.environ | env)
 
 
+def stop(env: Mapping[str, str]) -> int:
+    """Stop everything and wait until it has: runs at work are finished first."""
+    running = supervisor(env)
+    if running is None:
+        print(NOT_UP)
+        return 0
+    print("Stopping; runs at work are finished first, two minutes at most ...", flush=True)
+    running.terminate()
+    while supervisor(env):
+        time.sleep(0.2)
+    print("Stopped.")
+    return 0
+
+
+def status(env: Mapping[str, str]) -> int:
+    """Show what is up; 0 if all of it is."""
+    if supervisor(env) is None:
+        print(NOT_UP)
+        return 1
+    return control(env, "status")
+
+
 def main(command: str) -> int:
     """Entry point of `make cluster`, `make cluster-stop` and `make cluster-status`."""
     if command not in get_args(Command):
@@ -144,9 +194,7 @@ def main(command: str) -> int:
         return 2
     try:
         env = environment()
-        if command == "start":
-            start(env)
-        return control(env, "shutdown" if command == "stop" else "status")
+        return {"start": start, "stop": stop, "status": status}[command](env)
     except NotPossible as error:
         print(error, file=sys.stderr)
         return 1
