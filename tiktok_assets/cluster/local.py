@@ -147,9 +147,9 @@ def start(env: Mapping[str, str]) -> NoReturn:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", int(env[name])))
-            except OSError as error:
+            except (OSError, OverflowError, ValueError) as error:
                 advice = f"set TIKTOK_ASSETS_{name} to another"
-                raise NotPossible(f"port {env[name]} cannot be used ({error.strerror}): {advice}") from error
+                raise NotPossible(f"port {env[name]} cannot be used ({error}): {advice}") from error
     prepare(env)
     print(
         f"Dagster: http://127.0.0.1:{env['WEBSERVER_PORT']}    {env['TIKTOK_ASSETS_WORKERS']} worker(s)\n"
