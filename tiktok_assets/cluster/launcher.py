@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from uuid import uuid4
 
 from dagster import DagsterRun
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.events import EngineEventData
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
-from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from dagster_celery.launcher import CeleryRunLauncher, _get_run_priority
+from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG, DAGSTER_CELERY_TASK_ID_TAG
 from kombu.exceptions import OperationalError
 
 WORKER_TAG = "tiktok_assets/worker"
 """On a run: the Celery name of the worker that executes it. Set by the worker."""
+
+NO_WORKER = "none yet"
 
 ANSWER_S = 3.0
 SILENCE_S = 45.0
@@ -40,17 +44,28 @@ class WarmWorkerLauncher(CeleryRunLauncher):
             DagsterUserCodeUnreachableError: Redis does not answer. Of all errors only this one is tried again by the
                 queue; any other would be the end of the run.
         """
-        run = context.dagster_run
-        if WORKER_TAG in run.tags:  # inherited from the run that this one is another attempt at
-            self._instance.add_run_tags(run.run_id, {WORKER_TAG: "none yet"})
         try:
             super().launch_run(context)
         except OperationalError as error:
             raise DagsterUserCodeUnreachableError(f"Redis does not answer: {error}") from error
 
+    def _launch_celery_task_run(self, run: DagsterRun, task_signature: Any, routing_key: str) -> None:
+        """As Dagster's own, but all that is written to the run is written before it is sent.
+
+        A warm worker takes it at once, and writes its name on it. Dagster reads all tags of a run, adds one, and writes
+        all: of two that do so at the same time one is lost, and a run without the name of its worker counts as lost.
+        """
+        queue, task_id = run.tags.get(DAGSTER_CELERY_QUEUE_TAG, self.default_queue), str(uuid4())
+        self._instance.add_run_tags(run.run_id, {DAGSTER_CELERY_TASK_ID_TAG: task_id, WORKER_TAG: NO_WORKER})
+        task_signature.apply_async(
+            task_id=task_id, priority=_get_run_priority(run), queue=queue, routing_key=f"{queue}.{routing_key}"
+        )
+        sent = EngineEventData({"Celery Task ID": task_id, "Celery Queue": queue})
+        self._instance.report_engine_event("The run was sent to the workers.", run, sent, cls=type(self))
+
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         worker, task_id = run.tags.get(WORKER_TAG), run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
-        if worker is None or task_id is None:
+        if worker in (None, NO_WORKER) or task_id is None:
             return self._silent(run, "no worker has put its name on the run")
         active = self.celery.control.inspect([worker], timeout=ANSWER_S, limit=1).active()
         if not active:
@@ -78,4 +93,4 @@ class WarmWorkerLauncher(CeleryRunLauncher):
         return super().terminate(run_id)
 
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str:
-        return f"worker: {run.tags.get(WORKER_TAG, 'none yet')}, queue: {run.tags.get('dagster-celery/queue', 'gpu')}"
+        return f"worker: {run.tags.get(WORKER_TAG, NO_WORKER)}, queue: {run.tags.get('dagster-celery/queue', 'gpu')}"
