@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from threading import Timer
 from typing import Any
 from uuid import uuid4
 
-from dagster import DagsterRun
+from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.events import EngineEventData
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
@@ -20,6 +21,8 @@ WORKER_TAG = "tiktok_assets/worker"
 NO_WORKER = "none yet"
 
 ANSWER_S = 3.0
+MONITORING_S = 0.5
+"""More than enough for run monitoring to say that a run has failed; less than another attempt takes to begin."""
 SILENCE_S = 45.0
 """A worker that gives no sign of life for so long has lost its run. A Redis that restarts takes a few seconds."""
 
@@ -85,10 +88,17 @@ class WarmWorkerLauncher(CeleryRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, f"For {silent_s:.0f} s {what}.")
 
     def terminate(self, run_id: str) -> bool:
-        """Cancel a run; say so first, or its end would count as a loss, and it would be tried again."""
+        """Cancel a run; say so first, or its end would count as a loss, and it would be tried again.
+
+        Of one that takes too long run monitoring has said so already, and says that it failed as soon as this returns.
+        It is interrupted after that: a worker that finds itself cancelled says so, and such a run is not tried again.
+        """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
+        if run.status == DagsterRunStatus.CANCELING:
+            Timer(MONITORING_S, super().terminate, [run_id]).start()
+            return True
         self._instance.report_run_canceling(run)
         return super().terminate(run_id)
 
