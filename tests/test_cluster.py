@@ -25,6 +25,8 @@ from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from dagster_postgres.event_log import PostgresEventLogStorage
 
 from analyzers.catalogue import CATALOGUE
+from analyzers.common.devices import gpus
+from tests.checkpoints import install_yolo
 from tests.cluster import Cluster
 from tests.dagster_server import free_port
 from tests.media import REPOSITORY, SAMPLE, texture, write_video
@@ -437,6 +439,36 @@ def test_a_worker_is_replaced_when_it_has_reached_its_limit(tmp_path, clips, lim
         assert len(children) >= 2
     finally:
         cluster.stop()
+
+
+def gpu_memory_mb() -> int:
+    """What is taken of all GPUs, by whomever: processes in containers have other numbers for the driver."""
+    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    return sum(map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()))
+
+
+@pytest.mark.skipif(not gpus(), reason="no GPU on this machine")
+def test_gpu_memory_is_given_back(tmp_path, clips, monkeypatch):
+    """It does not grow from run to run, a worker that is replaced leaves none, and one that is stopped neither."""
+    monkeypatch.setenv("TIKTOK_ASSETS_WEIGHTS", str(tmp_path / "weights"))
+    install_yolo()
+    install_yolo("yolo_detection_large")
+    nobody_mb = gpu_memory_mb()
+    cluster = Cluster(tmp_path, workers=1, TIKTOK_ASSETS_RUNS_PER_WORKER="3")
+    try:
+        taken, children = [], []
+        for clip in clips:
+            video = cluster.add(clip)
+            assert cluster.ended(cluster.launch(video, "object_detection")) == "SUCCESS"
+            assert video.outcome("object_detection").succeeded
+            children += [c.pid for c in cluster.program("worker:worker-0").children()]
+            taken.append(gpu_memory_mb() - nobody_mb)
+        assert len(set(children)) == 2, "the worker's process was replaced"
+        assert min(taken) > 0
+        assert max(taken) < 1.25 * taken[0]
+    finally:
+        cluster.stop()
+    assert gpu_memory_mb() - nobody_mb < 0.1 * taken[0]
 
 
 def make(cluster: Cluster, command: str) -> tuple[int, str]:
