@@ -13,13 +13,14 @@ from itertools import chain
 
 from PIL import Image
 
+from analyzers.common.mediapipe_solution import solutions
 from analyzers.vision.object_detection import settle_ultralytics
 from analyzers.weights import REGISTRY, recorded
 from tiktok_assets.automation import ANALYZE_JOB
 from tiktok_assets.definitions import defs
 from tiktok_assets.faster_start import read_migration_scripts
 
-HEAVY = ("numpy", "cv2", "av", "scenedetect", "onnxruntime", "rapidocr.main", "mediapipe")
+HEAVY = ("numpy", "cv2", "av", "scenedetect", "onnxruntime", "rapidocr.main")
 """Libraries that analyzers import in `load` or later. One that fails to import fails there, with its message."""
 
 WITH_MODELS = {
@@ -68,6 +69,8 @@ modules = [*HEAVY, *(module for name in models for module in WITH_MODELS[REGISTR
 for module in dict.fromkeys(modules):
     with contextlib.suppress(Exception):  # any that escaped would end the forkserver
         importlib.import_module(module)
+with contextlib.suppress(Exception):
+    solutions()
 Image.open = open_image  # ultralytics puts one in its place that wants to install a decoder for what is no picture
 if of_transformers := [name for name in models if REGISTRY[name].library == "transformers"]:
     transformers = importlib.import_module("transformers")

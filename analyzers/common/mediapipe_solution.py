@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,21 @@ import numpy as np
 def backend(solution: str) -> str:
     """What to name as the backend of an analysis, e.g. "mediapipe 0.10.21 Pose"."""
     return f"mediapipe {version('mediapipe')} {solution}"
+
+
+def solutions() -> Any:
+    """The module `mediapipe.python.solutions`, e.g. for `solutions().pose.Pose`.
+
+    It imports matplotlib's pyplot to draw, which nobody here asks it to, and that is three quarters of the second that
+    it takes: an empty module stands in for it meanwhile.
+    """
+    stand_ins = {name: ModuleType(name) for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules}
+    sys.modules.update(stand_ins)
+    try:
+        return importlib.import_module("mediapipe.python.solutions")
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
 
 
 @dataclass

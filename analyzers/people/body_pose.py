@@ -11,7 +11,7 @@ import numpy as np
 
 from analyzers.clip import Clip
 from analyzers.common.body import Joint, box_around, posture, seen_keypoints, trunk_deg
-from analyzers.common.mediapipe_solution import backend, opened
+from analyzers.common.mediapipe_solution import backend, opened, solutions
 from analyzers.common.runs import steady_runs
 from analyzers.common.tracks import mean_box, sample_step_s, shot_breaks_s, stretch_end_s
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
@@ -69,9 +69,7 @@ class BodyPose(Analyzer):
     """How far (fraction of the picture) the trunk may move between two pictures to be the same person's."""
 
     def load(self) -> None:
-        from mediapipe.python.solutions import pose
-
-        self._solution = pose.Pose
+        self._solution = solutions().pose.Pose
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         name, faces = backend("Pose, complexity 1"), results["face_detection"]

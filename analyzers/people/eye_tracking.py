@@ -12,7 +12,7 @@ from analyzers.clip import Clip
 from analyzers.common.eyelids import closures, is_enclosed, unbroken, usual_openness
 from analyzers.common.face_mesh import CROP_PX, MEASURES, face_crop, measures
 from analyzers.common.main_face import MainFace
-from analyzers.common.mediapipe_solution import backend, opened
+from analyzers.common.mediapipe_solution import backend, opened, solutions
 from analyzers.common.runs import run_end_s, steady_runs
 from analyzers.common.tracks import sample_step_s
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Need, Segment
@@ -75,9 +75,7 @@ class EyeTracking(Analyzer):
     min_gaze_s: float = 0.3
 
     def load(self) -> None:
-        from mediapipe.python.solutions import face_mesh
-
-        self._solution = face_mesh.FaceMesh
+        self._solution = solutions().face_mesh.FaceMesh
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         name, faces = backend("FaceMesh, refined"), results["face_detection"]

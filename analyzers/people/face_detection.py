@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from analyzers.clip import Clip
-from analyzers.common.mediapipe_solution import backend, opened
+from analyzers.common.mediapipe_solution import backend, opened, solutions
 from analyzers.common.tracks import (
     Hit,
     clipped,
@@ -88,9 +88,7 @@ class FaceDetection(Analyzer):
     """A face not seen for longer starts a new segment."""
 
     def load(self) -> None:
-        from mediapipe.python.solutions import face_detection
-
-        self._solution = face_detection.FaceDetection
+        self._solution = solutions().face_detection.FaceDetection
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         breaks_s = shot_breaks_s(results)

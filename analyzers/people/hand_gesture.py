@@ -13,7 +13,7 @@ import numpy as np
 from analyzers.clip import Clip
 from analyzers.common.body import Joint
 from analyzers.common.fingers import gesture
-from analyzers.common.mediapipe_solution import backend, opened
+from analyzers.common.mediapipe_solution import backend, opened, solutions
 from analyzers.common.runs import run_end_s, steady_runs
 from analyzers.common.tracks import Hit, clipped, link, mean_box, overlap, sample_step_s, shot_breaks_s
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Box, Need, Segment
@@ -80,9 +80,7 @@ class HandGesture(Analyzer):
     """Longer side of the box in `clip.frames`; fingers of smaller hands cannot be told apart."""
 
     def load(self) -> None:
-        from mediapipe.python.solutions import hands
-
-        self._solution = hands.Hands
+        self._solution = solutions().hands.Hands
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         name, times_s = backend("Hands, complexity 1"), np.asarray(clip.frame_times_s)

@@ -10,7 +10,7 @@ import numpy as np
 from analyzers.clip import Clip
 from analyzers.common.background import background_change, background_statistics, mask_box, parts_touching
 from analyzers.common.body import box_around, seen_keypoints
-from analyzers.common.mediapipe_solution import backend, opened
+from analyzers.common.mediapipe_solution import backend, opened, solutions
 from analyzers.common.runs import steady_runs
 from analyzers.common.tracks import mean_box, shot_breaks_s, stretch_end_s
 from analyzers.contract import Analysis, Analyzer, AnalyzerSpec, Box, Need, Segment
@@ -75,9 +75,7 @@ class BackgroundSegmentation(Analyzer):
     plain_texture: float = 0.01
 
     def load(self) -> None:
-        from mediapipe.python.solutions import selfie_segmentation
-
-        self._solution = selfie_segmentation.SelfieSegmentation
+        self._solution = solutions().selfie_segmentation.SelfieSegmentation
 
     def analyze(self, clip: Clip, results: Mapping[str, Analysis]) -> Analysis:
         name, times_s = backend("Selfie Segmentation, model 0"), np.asarray(clip.frame_times_s)
