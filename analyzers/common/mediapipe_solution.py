@@ -1,8 +1,8 @@
-"""Opening a mediapipe solution for one video: closed again whatever happens, and without its chatter on stderr."""
+"""mediapipe without what it only draws with, and a solution of it opened for one video: closed again whatever happens,
+and without its chatter on stderr."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -29,7 +29,9 @@ def solutions() -> Any:
     stand_ins = {name: ModuleType(name) for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules}
     sys.modules.update(stand_ins)
     try:
-        return importlib.import_module("mediapipe.python.solutions")
+        from mediapipe.python import solutions as module
+
+        return module
     finally:
         for name in stand_ins:
             del sys.modules[name]
